@@ -1,0 +1,46 @@
+"""Elementwise affine map with constants: y = scale * x + shift (bias additions, normalisations)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from verify.ops.base import LinearOp, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(LinearOp):
+    """`scale` and `shift` broadcast against the input shape without enlarging it; None stands for 1 and 0.
+
+    `shift_magnitude` bounds the terms that rewrites folded into the shift.
+    """
+
+    scale: Tensor | None = None
+    shift: Tensor | None = None
+    shift_magnitude: Tensor | None = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0]
+
+    def evaluate(self, *xs: Tensor) -> Tensor:
+        y = xs[0] if self.scale is None else xs[0] * self.scale
+        return y if self.shift is None else y + self.shift
+
+    def spread(self, *radii: Tensor) -> Tensor:
+        return radii[0] if self.scale is None else radii[0] * self.scale.abs()
+
+    def offset(self) -> Tensor | None:
+        return self.shift
+
+    def offset_magnitude(self) -> Tensor | None:
+        return self.shift_magnitude if self.shift_magnitude is not None else super().offset_magnitude()
+
+    def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
+        return (coeff if self.scale is None else coeff * self.scale,)
+
+    def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
+        return None if self.shift is None else (coeff * self.shift).flatten(2).sum(2)
+
+    def terms(self, *shapes: Shape) -> int:
+        return 2

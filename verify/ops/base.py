@@ -1,0 +1,105 @@
+"""What is true of an operator: how it evaluates, how intervals pass it, and, if linear, its transpose.
+
+A primitive is a frozen dataclass over tensors. `LinearOp` has four rules, everything else derives from them:
+
+- `evaluate(*xs)`: y = W x + b
+- `spread(*rs)`: |W| r, for radii and magnitudes r >= 0
+- `pull_back(coeff, shapes)`: W^T applied to rows of coefficients
+- `offset()`: b, or None
+
+Letters in shapes: n domains, r rows, o / i output / input neurons, c h w channels and pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from verify.sets import Interval, gamma
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Op(ABC):
+    """Base of all primitives. `linear` is true when the op is an affine function of its inputs."""
+
+    linear: ClassVar[bool] = False
+
+    @abstractmethod
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """Shape of the output, without the domain axis; raises `ShapeMismatch` when the inputs do not fit."""
+
+    @abstractmethod
+    def evaluate(self, *xs: Tensor) -> Tensor:
+        """Value at the inputs, each (n, *shape)."""
+
+    @abstractmethod
+    def interval(self, *inputs: Interval) -> Interval:
+        """Encloses `evaluate` on the product of the input intervals, rounding included."""
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Op:
+        """Moves the tensor fields; integer tensors keep their dtype."""
+        changes = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                changes[field.name] = value.to(device, dtype if value.is_floating_point() else value.dtype)
+        return dataclasses.replace(self, **changes) if changes else self
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LinearOp(Op):
+    """An affine primitive y = W x + b."""
+
+    linear: ClassVar[bool] = True
+    moves_only: ClassVar[bool] = False
+    """True when every output entry is one input entry or a constant: no rounding, intervals pass entry by entry."""
+
+    @abstractmethod
+    def spread(self, *radii: Tensor) -> Tensor:
+        """|W| r for r >= 0, each (n, *shape)."""
+
+    @abstractmethod
+    def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
+        """Coefficients (n, r, *output shape) -> for each input (n, r, *input shape): rows . W."""
+
+    def offset(self) -> Tensor | None:
+        """b, broadcastable against (n, *output shape); None when there is none."""
+        return None
+
+    def offset_magnitude(self) -> Tensor | None:
+        """Bounds |b| and the terms it was computed from (a folded bias may have cancelled); see `simplify`."""
+        offset = self.offset()
+        return None if offset is None else offset.abs()
+
+    def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
+        """rows . b: (n, r), or None."""
+        offset = self.offset()
+        return None if offset is None else (coeff * offset.unsqueeze(1)).flatten(2).sum(2)
+
+    def terms(self, *shapes: Shape) -> int:
+        """How many products one output entry sums (for the rounding error)."""
+        return 1
+
+    def rounding(self, *magnitudes: Tensor) -> Tensor:
+        """Bounds the rounding error of `evaluate` (any order of summation) and of the folded weights themselves,
+        for inputs of at most these magnitudes: gamma (|W| m + |b|)."""
+        total = self.spread(*magnitudes)
+        offset = self.offset_magnitude()
+        if offset is not None:
+            total = total + offset
+        return gamma(self.terms(*(m.shape[1:] for m in magnitudes)), total.dtype) * total
+
+    def interval(self, *inputs: Interval) -> Interval:
+        if self.moves_only:
+            return Interval(self.evaluate(*(i.lower for i in inputs)), self.evaluate(*(i.upper for i in inputs)))
+        center = self.evaluate(*(i.center for i in inputs))
+        radius = self.spread(*(i.upper - i.center for i in inputs)) + self.rounding(*(i.magnitude for i in inputs))
+        # Center and radius are themselves rounded: one more charge of a few ulp on each end.
+        pad = gamma(4, center.dtype) * (center.abs() + radius)
+        return Interval(center - radius - pad, center + radius + pad)

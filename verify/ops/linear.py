@@ -1,0 +1,61 @@
+"""Dense linear map over the last axis: y = x W^T + b."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from verify.errors import ShapeMismatch
+from verify.ops.base import LinearOp, Shape
+from verify.sets import gamma
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(LinearOp):
+    """`weight` (o, i), `bias` (o) or None. Inputs (n, *lead, i) -> (n, *lead, o).
+
+    When rewrites folded other maps in, `bias_magnitude` (o) bounds the terms that met in the bias, and the weights
+    may deviate from the exact product by at most 4 u `row_noise`_o `column_noise`_i (both given or both None).
+    """
+
+    weight: Tensor
+    bias: Tensor | None = None
+    bias_magnitude: Tensor | None = None
+    row_noise: Tensor | None = None
+    column_noise: Tensor | None = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        (shape,) = shapes
+        if not shape or shape[-1] != self.weight.shape[1]:
+            raise ShapeMismatch(f"a linear layer with {self.weight.shape[1]} inputs cannot take shape {list(shape)}")
+        return (*shape[:-1], self.weight.shape[0])
+
+    def evaluate(self, *xs: Tensor) -> Tensor:
+        y = xs[0] @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+    def spread(self, *radii: Tensor) -> Tensor:
+        return radii[0] @ self.weight.abs().T
+
+    def offset(self) -> Tensor | None:
+        return self.bias
+
+    def offset_magnitude(self) -> Tensor | None:
+        return self.bias_magnitude if self.bias_magnitude is not None else super().offset_magnitude()
+
+    def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
+        return (coeff @ self.weight,)
+
+    def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
+        return None if self.bias is None else (coeff @ self.bias).flatten(2).sum(2)
+
+    def terms(self, *shapes: Shape) -> int:
+        return self.weight.shape[1] + 1
+
+    def rounding(self, *magnitudes: Tensor) -> Tensor:
+        total = super().rounding(*magnitudes)
+        if self.row_noise is not None:
+            extra = (magnitudes[0] @ self.column_noise).unsqueeze(-1) * self.row_noise
+            total = total + gamma(self.weight.shape[1], total.dtype) * extra
+        return total

@@ -1,0 +1,199 @@
+"""What is asked: a `Spec` (the unsafe set) and a `Query` (network + one input box + the unsafe set as rows).
+
+A property is given by its *unsafe* set, as in VNN-LIB: a union of cases; each case is an input box and a disjunction
+of conjunctions of linear constraints `h(x, y) <= 0` over network inputs and outputs. The property holds (`unsat`)
+when no case has a point. Proving a case means: for each disjunct some row, or some non-negative combination of its
+rows, is positive on the whole box.
+
+Numbers are exact: literals are kept as `Fraction`s. A box carries two float64 pairs: `lower`/`upper` rounded outward,
+for bounds, and `inner_lower`/`inner_upper` rounded inward, so that a float point lies in the declared box if and only
+if it lies between the inner limits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from verify.errors import InvalidInput, ShapeMismatch
+from verify.graph import Graph, Node
+from verify.ops import Concat, Linear, Reshape
+from verify.sets import Interval
+
+
+def _toward(value: Fraction, up: bool) -> float:
+    """The float64 next to an exact value on its upper or lower side (the value itself when representable)."""
+    near = float(value)
+    if math.isinf(near):
+        raise InvalidInput(f"the number {value} does not fit into float64")
+    if Fraction(near) == value or (Fraction(near) > value) == up:
+        return near
+    return math.nextafter(near, math.inf if up else -math.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class InputBox:
+    """Exact lower <= x <= upper per flattened input entry. All arrays float64 (i,)."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    inner_lower: np.ndarray
+    inner_upper: np.ndarray
+
+    @classmethod
+    def exact(cls, lower: list[Fraction], upper: list[Fraction]) -> InputBox:
+        """From exact limits; an empty box is representable (see `empty`)."""
+        return cls(
+            np.array([_toward(v, up=False) for v in lower]), np.array([_toward(v, up=True) for v in upper]),
+            np.array([_toward(v, up=True) for v in lower]), np.array([_toward(v, up=False) for v in upper]),
+        )
+
+    @classmethod
+    def from_floats(cls, lower: np.ndarray, upper: np.ndarray) -> InputBox:
+        """Limits that are float64 numbers are exact as they are."""
+        lower = np.asarray(lower, dtype=np.float64).reshape(-1)
+        upper = np.asarray(upper, dtype=np.float64).reshape(-1)
+        if lower.shape != upper.shape or not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+            raise InvalidInput("input bounds must be finite and of one length")
+        return cls(lower, upper, lower, upper)
+
+    @cached_property
+    def empty(self) -> int | None:
+        """Index of an input whose lower limit exceeds its upper limit, or None."""
+        # The outer limits cross only if the exact ones do by more than rounding; equal outer limits with crossed
+        # inner ones are a non-empty real interval that holds no float64, so the comparison uses the outer pair.
+        crossed = np.flatnonzero(self.lower > self.upper)
+        return int(crossed[0]) if crossed.size else None
+
+    def interval(self, shape: tuple[int, ...], device="cpu", dtype=torch.float64) -> Interval:
+        """The outer box as an `Interval` (1, *shape)."""
+        if math.prod(shape) != self.lower.size:
+            raise ShapeMismatch(
+                f"the property declares {self.lower.size} inputs but the network takes {math.prod(shape)} "
+                f"(shape {list(shape)})"
+            )
+        lower, upper = (torch.from_numpy(a.copy()).reshape(1, *shape) for a in (self.lower, self.upper))
+        return Interval(lower, upper).to(device, dtype)
+
+
+@dataclass(frozen=True)
+class LinearConstraint:
+    """h = sum_k y[k] Y_k + sum_k x[k] X_k + constant, unsafe where h <= 0 (h < 0 if `strict`). Exact coefficients."""
+
+    y: tuple[tuple[int, Fraction], ...]
+    constant: Fraction
+    x: tuple[tuple[int, Fraction], ...] = ()
+    strict: bool = False
+
+    def value(self, x: np.ndarray, y: np.ndarray) -> Fraction:
+        """h at a float point, exactly."""
+        total = self.constant
+        for k, c in self.x:
+            total += c * Fraction(float(x[k]))
+        for k, c in self.y:
+            total += c * Fraction(float(y[k]))
+        return total
+
+    def violated(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """True when the point lies in this constraint's (unsafe) half-space."""
+        h = self.value(x, y)
+        return h < 0 or (h == 0 and not self.strict)
+
+
+Disjunct = tuple[LinearConstraint, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One input box and the disjunction (of conjunctions) that is unsafe on it. An empty conjunction is always true."""
+
+    box: InputBox
+    disjuncts: tuple[Disjunct, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """The unsafe set: union of `cases`; `inputs`/`outputs` are the declared counts of X and Y. `source` names it."""
+
+    inputs: int
+    outputs: int
+    cases: tuple[Case, ...]
+    source: str = "python"
+
+    def unsafe(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Exact membership of (x, y), both flat, in the unsafe set (x within the declared box included)."""
+        return any(
+            bool(np.all((case.box.inner_lower <= x) & (x <= case.box.inner_upper)))
+            and any(all(h.violated(x, y) for h in disjunct) for disjunct in case.disjuncts)
+            for case in self.cases
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A `Case` on a network, ready for the engines.
+
+    `graph` ends in one node of shape (R,), the deduplicated rows of all disjuncts; `members` (D, R) says which rows
+    each disjunct consists of. `case` and `spec` stay attached for the exact replay of witnesses.
+    """
+
+    graph: Graph
+    box: InputBox
+    members: torch.Tensor
+    case: Case
+    network: Graph
+
+    @property
+    def rows(self) -> int:
+        return self.members.shape[1]
+
+    @cached_property
+    def varying(self) -> np.ndarray:
+        """Flat indices of the inputs that really vary."""
+        return np.flatnonzero(self.box.upper > self.box.lower)
+
+
+def lower(case: Case, network: Graph, spec: Spec) -> Query:
+    """Appends the constraints of `case` to the network as last affine rows."""
+    inputs, outputs = math.prod(network.input.shape), math.prod(network[network.output].shape)
+    if spec.inputs != inputs:
+        raise ShapeMismatch(
+            f"{spec.source} declares {spec.inputs} inputs (X), the network takes {inputs} "
+            f"(shape {list(network.input.shape)})"
+        )
+    if spec.outputs != outputs:
+        raise ShapeMismatch(
+            f"{spec.source} declares {spec.outputs} outputs (Y), the network returns {outputs} "
+            f"(shape {list(network[network.output].shape)})"
+        )
+    index: dict[LinearConstraint, int] = {}
+    for disjunct in case.disjuncts:
+        for h in disjunct:
+            index.setdefault(LinearConstraint(h.y, h.constant, h.x), len(index))
+    members = torch.zeros(len(case.disjuncts), len(index), dtype=torch.bool)
+    for d, disjunct in enumerate(case.disjuncts):
+        for h in disjunct:
+            members[d, index[LinearConstraint(h.y, h.constant, h.x)]] = True
+    reads_input = any(h.x for h in index)
+    width = outputs + (inputs if reads_input else 0)
+    weight, bias = torch.zeros(len(index), width, dtype=torch.float64), torch.zeros(len(index), dtype=torch.float64)
+    for r, h in enumerate(index):
+        for k, c in h.y:
+            weight[r, k] += float(c)
+        for k, c in h.x:
+            weight[r, outputs + k] += float(c)
+        bias[r] = float(h.constant)
+    flat = Node("spec:y", Reshape((outputs,)), (network.output,), (outputs,))
+    nodes, last = [*network.nodes, flat], flat.name
+    if reads_input:
+        nodes.append(Node("spec:x", Reshape((inputs,)), (network.input.name,), (inputs,)))
+        nodes.append(Node("spec:yx", Concat(0), (last, "spec:x"), (width,)))
+        last = "spec:yx"
+    rows = Linear(weight, bias).to(network.device, network.dtype)
+    nodes.append(Node("spec:rows", rows, (last,), (len(index),)))
+    return Query(Graph(tuple(nodes), "spec:rows", network.device, network.dtype), case.box, members, case, network)
