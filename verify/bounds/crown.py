@@ -1,0 +1,100 @@
+"""CROWN: backward linear bounds (Zhang et al. 2018; DeepPoly, Singh et al. 2019), batched over boxes.
+
+For every nonlinear node in order, the rows +-e_k of its unstable inputs are walked back to the network input, each
+nonlinear node on the way replaced by its lines, and minimised over the box; the result is met with the interval known
+before. Sound: with `charges` the bounds are rigorous in the arithmetic that computed them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from verify.bounds.walk import Bounds, Charges, backward, exact_by_intervals, forward, identity_rows
+from verify.graph import Graph, Node
+from verify.linear_form import LinearForm
+from verify.ops import Relu
+from verify.relaxations import CROWN, Relaxer
+from verify.sets import Interval
+
+ROW_BYTES = 1 << 28
+
+
+def crown_rule(bounds: Bounds, relaxer: Relaxer):
+    """The backward rule that replaces every nonlinear node by its lines on `bounds`."""
+    lines = {}
+
+    def rule(node: Node, coeff: Tensor) -> tuple[Tensor, Tensor]:
+        if node.name not in lines:
+            lines[node.name] = relaxer.lines(node.name, node.op, bounds[node.inputs[0]])
+        return lines[node.name].pull_back(coeff)
+
+    return rule
+
+
+def needs_bounds(node: Node, pre: Interval) -> Tensor:
+    """Flat indices of the neurons whose pre-activation interval a tighter bound could improve, in any domain."""
+    lower, upper = pre.lower.flatten(1), pre.upper.flatten(1)
+    open_ = (lower < 0) & (upper > 0) if isinstance(node.op, Relu) else lower < upper
+    return open_.any(0).nonzero().squeeze(1)
+
+
+def chunk_rows(graph: Graph, domains: int, rows: int, budget: int = ROW_BYTES) -> int:
+    """How many rows fit into `budget` bytes when each needs the widest value of the graph for every domain."""
+    widest = max(math.prod(node.shape) for node in graph.nodes)
+    each = 4 * widest * domains * torch.finfo(graph.dtype).bits // 8
+    return max(1, min(rows, budget // max(each, 1)))
+
+
+def refine_by_crown(graph: Graph, box: Interval, node: Node, bounds: Bounds, relaxer: Relaxer, charges: Charges | None
+                    ) -> Interval:
+    """The input interval of nonlinear `node`, tightened by CROWN rows for its unstable neurons."""
+    pre_name = node.inputs[0]
+    pre = bounds[pre_name]
+    indices = needs_bounds(node, pre)
+    if indices.numel() == 0 or exact_by_intervals(graph, pre_name):
+        return pre
+    rule = crown_rule(bounds, relaxer)
+    domains = box.lower.shape[0]
+    step = chunk_rows(graph, domains, 2 * indices.numel())
+    lower, upper = (side.flatten(1).expand(domains, -1) for side in (pre.lower, pre.upper))
+    for part in indices.split(max(1, step // 2)):
+        rows = identity_rows(graph[pre_name].shape, part, (1.0, -1.0), box.lower)
+        bound = backward(graph, pre_name, rows, rule, charges).minimum(box)
+        low, high = bound[:, : part.numel()], -bound[:, part.numel() :]
+        low, high = torch.nan_to_num(low, nan=-torch.inf), torch.nan_to_num(high, nan=torch.inf)
+        lower = lower.index_copy(1, part, torch.maximum(lower[:, part], low))
+        upper = upper.index_copy(1, part, torch.minimum(upper[:, part], high))
+    shape = (domains, *pre.lower.shape[1:])
+    return Interval(lower.reshape(shape), upper.reshape(shape)).meet(pre)
+
+
+def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges: Charges | None = None,
+                 intermediate: str = "crown") -> Bounds:
+    """Intervals of every node; nonlinear nodes' inputs tightened by CROWN, or left as IBP found them
+    (`intermediate="ibp"`, the CROWN-IBP of Zhang et al. 2020)."""
+    if intermediate == "ibp":
+        return forward(graph, box)
+    return forward(graph, box, lambda node, known: refine_by_crown(graph, box, node, known, relaxer, charges))
+
+
+def output_form(graph: Graph, bounds: Bounds, coeff: Tensor, relaxer: Relaxer = CROWN, charges: Charges | None = None
+                ) -> LinearForm:
+    """Rows (n or 1, r, *output shape) on the output as a linear form of the input."""
+    return backward(graph, graph.output, coeff, crown_rule(bounds, relaxer), charges)
+
+
+def crown(graph: Graph, box: Interval, coeff: Tensor | None = None, relaxer: Relaxer = CROWN,
+          charges: Charges | None = None, intermediate: str = "crown") -> tuple[Tensor, Bounds]:
+    """Lower bounds (n, r) of the rows `coeff` on the output (identity when None), and the intervals used.
+
+    `box` (n, *input shape). Differentiable with respect to weights and box; rigorous when `charges` are given (see
+    `verify.bounds.walk.charges`; they must come from a box that contains this one).
+    """
+    bounds = crown_bounds(graph, box, relaxer, charges, intermediate)
+    if coeff is None:
+        shape = graph[graph.output].shape
+        coeff = identity_rows(shape, torch.arange(math.prod(shape), device=box.lower.device), (1.0,), box.lower)
+    return output_form(graph, bounds, coeff, relaxer, charges).minimum(box), bounds

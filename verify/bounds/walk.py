@@ -1,0 +1,112 @@
+"""The two graph walks: forward with intervals, backward with rows. The only loops over nodes.
+
+Rounding (`Charges`): when a row with coefficients A passes the output of a linear node v backwards, all roundings that
+happen at v (in the rows, in the offset, and in the weights that simplification folded) change the final bound by at
+most |A| . c_v with c_v = gamma (|W| m + |b|), m the magnitudes of the inputs of v. c_v depends only on the root box, so
+one vector per node serves every subproblem; the walk adds up |A| . c_v.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from verify.graph import Graph, Node
+from verify.linear_form import LinearForm
+from verify.ops import Input
+from verify.sets import Interval, gamma
+
+Bounds = dict[str, Interval]
+Charges = Mapping[str, Tensor]
+Rule = Callable[[Node, Tensor], tuple[Tensor, Tensor | None]]
+"""How rows on a nonlinear node become rows on its input: (coefficients, offset (n, r) or None)."""
+Refine = Callable[[Node, Bounds], Interval]
+
+
+def forward(graph: Graph, box: Interval, refine: Refine | None = None, until: str | None = None) -> Bounds:
+    """Interval of every node, in order (IBP). `refine(node, bounds)` may return a tighter interval for the input of
+    each nonlinear node just before it is used; `until` stops after that node."""
+    bounds: Bounds = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Input):
+            bounds[node.name] = box
+        else:
+            if refine is not None and not node.op.linear:
+                bounds[node.inputs[0]] = refine(node, bounds)
+            bounds[node.name] = node.op.interval(*(bounds[name] for name in node.inputs))
+        if node.name == until:
+            break
+    return bounds
+
+
+def charge(node: Node, bounds: Bounds) -> Tensor | None:
+    """c_v of one node from intervals that hold on the root box; None where nothing is rounded."""
+    if isinstance(node.op, Input) or getattr(node.op, "moves_only", False):
+        return None
+    magnitudes = [bounds[name].magnitude for name in node.inputs]
+    if node.op.linear:
+        return node.op.rounding(*magnitudes)
+    # Slopes and intercepts are at most 1 and the pre-activation's magnitude plus the range of f.
+    total = magnitudes[0] + 1
+    return gamma(total[0].numel(), total.dtype) * total
+
+
+def charges(graph: Graph, bounds: Bounds) -> dict[str, Tensor]:
+    """c_v for every node of the graph: (1, *shape)."""
+    found = {node.name: charge(node, bounds) for node in graph.nodes}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charges | None = None) -> LinearForm:
+    """Rows on node `start`, (n, r, *shape), walked back to the input. n may be 1 until a rule is batch dependent."""
+    pending: dict[str, Tensor] = {start: coeff}
+    offset = coeff.new_zeros(coeff.shape[:2])
+    error = offset if charges is not None else None
+    position = next(k for k, node in enumerate(graph.nodes) if node.name == start)
+    for node in reversed(graph.nodes[: position + 1]):
+        rows = pending.pop(node.name, None)
+        if rows is None:
+            continue
+        if isinstance(node.op, Input):
+            return LinearForm(rows, offset.expand(rows.shape[:2]), error)
+        if error is not None and node.name in charges:
+            with torch.no_grad():
+                weight = charges[node.name].flatten(1).expand(-1, rows[0, 0].numel()).unsqueeze(2)
+                error = error + (rows.detach().flatten(2).abs() @ weight).squeeze(2)
+        if node.op.linear:
+            below = node.op.pull_back(rows, graph.input_shapes(node))
+            extra = node.op.pull_back_offset(rows)
+        else:
+            passed, extra = rule(node, rows)
+            below = (passed,)
+        if extra is not None:
+            offset = offset + extra
+        for name, part in zip(node.inputs, below, strict=True):
+            pending[name] = pending[name] + part if name in pending else part
+    # The rows do not depend on the input at all.
+    shape = (*offset.shape, *graph.input.shape)
+    return LinearForm(offset.new_zeros(shape), offset, error)
+
+
+def identity_rows(shape: tuple[int, ...], indices: Tensor, signs: tuple[float, ...], like: Tensor) -> Tensor:
+    """Unit rows of the flat `indices`, once per sign: (1, len(signs) k, *shape)."""
+    k = indices.numel()
+    rows = like.new_zeros(len(signs) * k, math.prod(shape))
+    for block, sign in enumerate(signs):
+        rows[torch.arange(block * k, (block + 1) * k, device=indices.device), indices] = sign
+    return rows.reshape(1, -1, *shape)
+
+
+def exact_by_intervals(graph: Graph, name: str) -> bool:
+    """True when `name` is one mixing affine layer over the input box: intervals are already exact there."""
+    mixing = 0
+    for ancestor in graph.ancestors(name):
+        node = graph[ancestor]
+        if not node.op.linear:
+            return False
+        if not isinstance(node.op, Input) and (node.op.terms(*graph.input_shapes(node)) > 1 or len(node.inputs) > 1):
+            mixing += type(node.op).__name__ != "Affine"
+    return mixing <= 1

@@ -1,0 +1,41 @@
+"""Rows of affine functions of one node, and their minimum over a box.
+
+Only lower bounds of linear forms travel backwards: upper bounds are lower bounds of the negated rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from verify.sets import Interval, gamma
+
+
+@dataclass(frozen=True)
+class LinearForm:
+    """row value >= coeff . x + offset - error for every x in the set that the form was derived for.
+
+    `coeff` (n, r, *shape), `offset` (n, r); `error` (n, r) bounds what rounding may have added to the other two,
+    None where nobody asked for it.
+    """
+
+    coeff: Tensor
+    offset: Tensor
+    error: Tensor | None = None
+
+    def minimum(self, box: Interval) -> Tensor:
+        """min over the box (n, *shape): coeff . center - |coeff| . radius + offset, a lower bound (n, r).
+
+        With `error`, rounding of this sum is charged as well and the result is rigorous.
+        """
+        coeff = self.coeff.flatten(2)
+        center = box.center.flatten(1)
+        radius = (box.upper.flatten(1) - center).maximum(center - box.lower.flatten(1))
+        bound = (coeff @ center.unsqueeze(2) - coeff.abs() @ radius.unsqueeze(2)).squeeze(2) + self.offset
+        if self.error is None:
+            return bound
+        reach = box.magnitude.flatten(1) + radius
+        unit = gamma(2 * coeff.shape[2], coeff.dtype)
+        own = unit * (coeff.detach().abs() @ reach.unsqueeze(2)).squeeze(2) + gamma(2, coeff.dtype) * self.offset.abs()
+        return bound - own.detach() - self.error

@@ -1,0 +1,69 @@
+"""ReLU: chord above, a line through the origin below.
+
+For l < 0 < u: relu(z) <= u/(u-l) (z - l) (the chord) and relu(z) >= alpha z for every alpha in [0, 1]. Stable neurons
+are exact. Sources: Wong and Kolter 2018 (parallel lower line), CROWN (Zhang et al. 2018, adaptive lower line),
+alpha-CROWN (Xu et al. 2021, alpha optimised).
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from verify.relaxations.base import Lines
+from verify.sets import Interval
+
+
+def chord(pre: Interval) -> tuple[Tensor, Tensor]:
+    """Slope and intercept of an upper line, sound as stored.
+
+    Any slope in [0, 1] is sound with the intercept max(-slope l, (1 - slope) u): that line is above 0 at l and above u
+    at u, hence above the convex ReLU in between. Two ulp are added for the rounding of the intercept itself.
+    """
+    lower, upper = pre.lower.clamp(max=0), pre.upper.clamp(min=0)
+    slope = upper / (upper - lower).clamp(min=torch.finfo(lower.dtype).tiny)
+    slope = slope.clamp(0, 1)
+    intercept = torch.maximum(-slope * lower, upper - slope * upper)
+    intercept = intercept * (1 + 4 * torch.finfo(lower.dtype).eps)
+    # Exact on stable neurons: relu(z) = z or 0.
+    active, inactive = pre.lower >= 0, pre.upper <= 0
+    zero, one = torch.zeros_like(slope), torch.ones_like(slope)
+    slope = torch.where(active, one, torch.where(inactive, zero, slope))
+    return slope, torch.where(active | inactive, zero, intercept)
+
+
+def _adaptive(pre: Interval) -> Tensor:
+    """CROWN's rule: the smaller of the two areas between chord and lower line."""
+    return (pre.upper > -pre.lower).to(pre.lower.dtype)
+
+
+def _parallel(pre: Interval) -> Tensor:
+    """Fast-Lin: parallel to the chord."""
+    return chord(pre)[0].detach()
+
+
+LOWER_SLOPES = MappingProxyType({
+    "adaptive": _adaptive,
+    "parallel": _parallel,
+    "zero": lambda pre: torch.zeros_like(pre.lower),
+    "one": lambda pre: torch.ones_like(pre.lower),
+})
+"""The usual choices of the lower line's slope for unstable neurons."""
+
+
+def relu_lines(pre: Interval, alpha: Tensor | None = None, rule: str = "adaptive") -> Lines:
+    """Lines for the pre-activation interval (n, *shape).
+
+    `alpha`: lower slopes of the unstable neurons, (n, *shape) or per row (n, r, *shape); values outside [0, 1] are
+    projected. None takes `rule` from `LOWER_SLOPES`.
+    """
+    slope, intercept = chord(pre)
+    lower = LOWER_SLOPES[rule](pre) if alpha is None else alpha.clamp(0, 1)
+    per_row = lower.dim() > slope.dim()
+    active, inactive = pre.lower >= 0, pre.upper <= 0
+    if per_row:
+        active, inactive = active.unsqueeze(1), inactive.unsqueeze(1)
+    lower = torch.where(active, torch.ones_like(lower), torch.where(inactive, torch.zeros_like(lower), lower))
+    return Lines(lower, None, slope, intercept, per_row)
