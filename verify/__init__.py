@@ -1,0 +1,32 @@
+"""verify: certified-robustness verification of neural networks.
+
+The public names, resolved on first use: `verify --help` must not pay for importing torch.
+"""
+
+import time
+from importlib import import_module
+from types import MappingProxyType
+
+_HOME = MappingProxyType({
+    "verify": "verify.api",
+    "Budget": "verify.budget",
+    "Reason": "verify.result",
+    "Result": "verify.result",
+    "Verdict": "verify.result",
+    "VerifyError": "verify.errors",
+    "Witness": "verify.result",
+})
+
+__version__ = "0.1.0"
+STARTED = time.monotonic()  # when the process first touched this package: `--timeout` counts from here
+__all__ = ["Budget", "Reason", "Result", "Verdict", "VerifyError", "Witness", "__version__", "verify"]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,27 @@
+# `make demo` and `make test` do all their own set-up; nothing but python3 (3.11 or newer) and make is needed.
+# PIP_ARGS is passed to pip, for example to point it at processor-only builds of torch.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint install
+
+demo: $(STAMP)
+	@BIN=$(BIN) sh examples/demo.sh
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check .
+
+install: $(STAMP)
+
+# The constraints hold for torch too: without them pip may choose a build of several gigabytes.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[test,dev]'
+	@touch $@
+

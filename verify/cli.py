@@ -1,0 +1,187 @@
+"""The command line: names, help and printing. Everything heavy is imported inside the command that needs it.
+
+The first line of standard output of `verify run` is exactly `sat`, `unsat`, `unknown` or `timed-out`; everything else
+goes to standard error. Errors print nothing on standard output and one line `error: ...` on standard error.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verify import STARTED, __version__
+from verify.errors import InvalidInput, VerifyError
+from verify.options import RunOptions, help_text, parse_size, require_file
+from verify.supervise import Outcome, guarded, supervise
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None,
+                  help="Proves or refutes properties of neural networks.")
+_UsageError = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
+
+
+def main() -> None:
+    """The console script `verify`."""
+    try:
+        code = app(standalone_mode=False) or 0
+    except _UsageError as error:
+        code = _say(f"error: {' '.join(error.format_message().split())} See verify --help.") or error.exit_code
+    except VerifyError as error:
+        code = _say(f"error: {error}") or error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = _say("error: interrupted") or 130
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        # Work that was given up in a thread (no fork here) must not hold the process back.
+        os._exit(code)
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"verify {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _application(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+) -> None:
+    pass
+
+
+def _opt(name: str, *flags: str):
+    return typer.Option(*flags, help=help_text(name))
+
+
+@app.command()
+def run(
+    network: Annotated[Path, typer.Argument(help="network: .onnx or .onnx.gz")],
+    spec: Annotated[Path, typer.Argument(help="property: .vnnlib or .vnnlib.gz")],
+    timeout: Annotated[float | None, _opt("timeout")] = None,
+    device: Annotated[str, _opt("device")] = "auto",
+    dtype: Annotated[str, _opt("dtype")] = "auto",
+    seed: Annotated[int, _opt("seed")] = 0,
+    threads: Annotated[int | None, _opt("threads")] = None,
+    method: Annotated[str, _opt("method")] = "portfolio",
+    witness: Annotated[Path | None, _opt("witness")] = None,
+    json: Annotated[Path | None, _opt("json")] = None,
+    memory_limit: Annotated[str | None, _opt("memory_limit")] = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="phases, and tracebacks of errors")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="nothing but the verdict and errors")] = False,
+) -> int:
+    """Decides a property: sat (violated), unsat (holds), unknown or timed-out."""
+    options = RunOptions(network, spec, timeout, device, dtype, seed, threads, method, witness, json,
+                         None if memory_limit is None else parse_size(memory_limit))
+    _remove_old(options)
+    deadline = STARTED + (math.inf if timeout is None else timeout)
+    work = partial(_solve, options, deadline, verbose, quiet)
+    outcome = supervise(work, deadline=deadline, memory_limit=options.memory_limit, verbose=verbose)
+    _clear_live_line()
+    if not outcome.finished:
+        _remove_old(options)
+        _write_stopped(options, outcome)
+    return _print(outcome, quiet)
+
+
+@app.command()
+def info(
+    network: Annotated[Path, typer.Argument(help="network: .onnx or .onnx.gz")],
+    spec: Annotated[Path | None, typer.Argument(help="property: .vnnlib or .vnnlib.gz")] = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="tracebacks of errors")] = False,
+) -> int:
+    """Shows shapes, operators, unstable neurons, memory, and the method that `run` would choose."""
+    require_file("network", network)
+    if spec is not None:
+        require_file("property", spec)
+    return _print(guarded(partial(_explain, network, spec), verbose))
+
+
+@app.command()
+def methods() -> int:
+    """Lists the engines that `run --method` takes."""
+    from verify import engines
+
+    return _print(Outcome(0, "\n".join(engines.names())))
+
+
+def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> Outcome:
+    """The work of `run`, inside the supervised process."""
+    from verify import engines, report, runtime, terminal
+    from verify.budget import Budget
+    from verify.certificate.witness import write_witness
+    from verify.pipeline import load_problem, solve
+
+    if options.method not in engines.names():
+        raise InvalidInput(f"--method takes {', '.join(engines.names())}; got {options.method!r}")
+    runtime.configure(options.threads)
+    # Half of the limit: the tensors of the analysis, next to the libraries and the solvers.
+    memory = {} if options.memory_limit is None else {"memory_bytes": options.memory_limit // 2}
+    budget = Budget(deadline=deadline, start=STARTED, **memory)
+    watch = None if quiet else terminal.observer(sys.stderr, STARTED)
+    problem = load_problem(options.network, options.spec)
+    result = solve(problem, method=options.method, budget=budget, device=options.device, dtype=options.dtype,
+                   seed=options.seed, on_progress=watch)
+    if options.witness is not None and result.witness is not None:
+        write_witness(options.witness, result.witness)
+    if options.json is not None:
+        report.write_json(options.json, report.document(options, result.as_vnncomp, result))
+    lines = [report.summary(result)]
+    if verbose:
+        lines += [f"  {phase}: {seconds:.3f} s" for phase, seconds in result.stats.phases.items()]
+    return Outcome(report.exit_code(result), result.as_vnncomp, "\n".join(lines))
+
+
+def _explain(network: Path, spec: Path | None) -> Outcome:
+    from verify.pipeline import explain, load_network, load_problem
+
+    plan = explain(load_network(network) if spec is None else load_problem(network, spec))
+    return Outcome(0, "\n".join(plan.lines()))
+
+
+def _remove_old(options: RunOptions) -> None:
+    """A witness or result of an earlier run, or of a verdict that was not given in time, must not stay behind."""
+    for path in (options.witness, options.json):
+        try:
+            if path is not None:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InvalidInput(f"cannot write {path}: {error.strerror}") from error
+
+
+def _write_stopped(options: RunOptions, outcome: Outcome) -> None:
+    """The JSON of a run that was ended from outside."""
+    if options.json is None or not outcome.line:
+        return
+    from verify import report
+
+    report.write_json(options.json, report.document(
+        options, outcome.line, reason=outcome.message.splitlines()[-1], seconds=time.monotonic() - STARTED))
+
+
+def _print(outcome: Outcome, quiet: bool = False) -> int:
+    if outcome.message and not (quiet and outcome.exit_code <= 4):
+        _say(outcome.message)
+    if outcome.line:
+        print(outcome.line, flush=True)
+    return outcome.exit_code
+
+
+def _say(text: str) -> int:
+    print(text, file=sys.stderr, flush=True)
+    return 0
+
+
+def _clear_live_line() -> None:
+    if sys.stderr.isatty():
+        from verify import terminal
+
+        terminal.clear_line(sys.stderr)

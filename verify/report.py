@@ -1,0 +1,111 @@
+"""The edge: what a result becomes for scripts. Exit codes, the one-line summary, and the JSON document.
+
+Exit codes: 0 holds, 1 violated, 2 usage or bad input, 3 unknown, 4 timed out, 5 unsupported, 6 out of resources,
+70 internal error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from verify import __version__
+from verify.errors import InvalidInput
+from verify.options import RunOptions
+
+if TYPE_CHECKING:
+    # The supervising process writes a document too, and must not pay for numpy.
+    from verify.result import Result
+
+SCHEMA = 1
+_UNKNOWN = 3
+_REASON_CODES = MappingProxyType({"TIMEOUT": 4, "UNSUPPORTED": 5, "MEMORY": 6})
+
+
+def exit_code(result: Result) -> int:
+    """The process exit code of a result; violated (1) is only ever returned together with a witness."""
+    if result.tree is not None and result.verdict.name == "VERIFIED":
+        return 0
+    if result.witness is not None and result.verdict.name == "FALSIFIED":
+        return 1
+    return _REASON_CODES.get(result.reason.name, _UNKNOWN) if result.reason else _UNKNOWN
+
+
+def summary(result: Result) -> str:
+    """One line for people."""
+    stats = result.stats
+    text = {"VERIFIED": "the property holds", "FALSIFIED": "the property is violated"}.get(result.verdict.name, "")
+    text = text or f"undecided: {result.reason.value}"
+    if result.tree is not None:
+        text += f" (smallest margin {result.tree.smallest_margin:.3g}, {result.tree.leaves} leaves"
+        text += f"; {result.tree.note})" if result.tree.note else ")"
+    if result.witness is not None:
+        text += " (counterexample replayed on onnxruntime)"
+    method = f" by {stats.method}" if stats.method else ""
+    return f"{text}{method} in {stats.seconds:.2f} s" + (f"; {result.detail}" if result.detail else "")
+
+
+def document(options: RunOptions, verdict: str, result: Result | None = None, reason: str = "", detail: str = "",
+             seconds: float = 0.0) -> dict[str, Any]:
+    """The JSON document of one run. Without a `result` (the run was stopped from outside) only the frame is filled.
+
+    Numbers that JSON cannot write (NaN, infinities) become null.
+    """
+    frame: dict[str, Any] = {
+        "schema": SCHEMA, "tool": "verify", "version": __version__, "verdict": verdict, "reason": reason,
+        "detail": detail, "semantics": None, "method": options.method, "seconds": seconds, "phases": {},
+        "domains": 0, "best_bound": None, "tree": None, "witness": None,
+        "network_sha256": _sha256(options.network), "spec_sha256": _sha256(options.spec),
+        "options": {entry.name: _plain(getattr(options, entry.name)) for entry in dataclasses.fields(options)},
+    }
+    if result is None:
+        return frame
+    stats, tree, witness = result.stats, result.tree, result.witness
+    return frame | {
+        "reason": result.reason.value if result.reason else "", "detail": result.detail,
+        "semantics": result.semantics, "method": stats.method or options.method, "seconds": _finite(stats.seconds),
+        "phases": {name: _finite(value) for name, value in stats.phases.items()}, "domains": int(stats.domains),
+        "best_bound": _finite(stats.best_bound),
+        "tree": None if tree is None else
+        {"leaves": int(tree.leaves), "smallest_margin": _finite(tree.smallest_margin), "note": tree.note},
+        "witness": None if witness is None else
+        {"x": [_finite(v) for v in witness.x.reshape(-1)], "y": [_finite(v) for v in witness.y.reshape(-1)],
+         "violation": _finite(witness.violation)},
+    }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes the document in one step: a reader sees the whole file or none of it."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            os.replace(name, path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InvalidInput(f"cannot write {path}: {error.strerror}") from error
+
+
+def _finite(value: float) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
