@@ -1,0 +1,51 @@
+"""Constant folding: nodes that do not depend on the network input are computed on the way.
+
+The arithmetic is that of the ONNX reference implementation in the dtypes of the file, as any runtime would do it; it
+is imported only when a network needs it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import NodeProto, helper, numpy_helper
+
+from verify.errors import InvalidInput, UnsupportedOperator
+
+RANDOM = ("Random", "Bernoulli", "Multinomial")
+
+
+def constant_node(node: NodeProto) -> np.ndarray:
+    """The value of a `Constant` node, in any of its attribute forms."""
+    attribute = node.attribute[0]
+    value = helper.get_attribute_value(attribute)
+    if attribute.name == "value":
+        return numpy_helper.to_array(value)
+    if attribute.name in ("value_float", "value_floats"):
+        return np.array(value, dtype=np.float32)
+    if attribute.name in ("value_int", "value_ints"):
+        return np.array(value, dtype=np.int64)
+    raise UnsupportedOperator(f"Constant: its form {attribute.name} is not a float or integer tensor")
+
+
+def evaluate(node: NodeProto, arrays: dict[str, np.ndarray], opset: int) -> tuple[np.ndarray, ...]:
+    """The outputs of `node` on known inputs (name -> array)."""
+    label = f"node {node.name or node.output[0]!r} ({node.op_type}, opset {opset})"
+    if node.op_type.startswith(RANDOM):
+        raise UnsupportedOperator(f"{node.op_type}: random values have no bounds")
+    from onnx.reference import ReferenceEvaluator
+
+    inputs = [helper.make_empty_tensor_value_info(name) for name in dict.fromkeys(node.input) if name]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+    model = helper.make_model(
+        helper.make_graph([node], "fold", inputs, outputs), opset_imports=[helper.make_opsetid("", opset)]
+    )
+    try:
+        return tuple(np.asarray(value) for value in ReferenceEvaluator(model).run(None, arrays))
+    except NotImplementedError as error:
+        raise UnsupportedOperator(f"{node.op_type} on constants: {_line(error)}") from error
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise InvalidInput(f"{label} on constants fails: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

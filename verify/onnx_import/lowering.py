@@ -1,0 +1,98 @@
+"""Steps that several importers share: affine maps with broadcasting, maxima, padding, dense linear maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from torch import Tensor
+
+from verify.errors import ShapeMismatch
+from verify.onnx_import.call import Call, Variable
+from verify.onnx_import.windows import Window
+from verify.ops import Add, Affine, Concat, Linear, Relu, Transpose
+
+# Dense fallbacks above this many weights (1 GiB in float64) are refused.
+DENSE_LIMIT = 2**27
+
+
+def _shape(call: Call, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise ShapeMismatch(f"shapes {[list(s) for s in shapes]} do not broadcast") from error
+
+
+def broadcast(call: Call, *values: Variable) -> tuple[Variable, ...]:
+    """All values expanded to their common shape."""
+    shape = _shape(call, *(value.shape for value in values))
+    return tuple(call.expand(value, shape) for value in values)
+
+
+def affine(call: Call, x: Variable, scale: object = None, shift: object = None) -> Variable:
+    """scale * x + shift with constants (numbers, arrays, or None for 1 and 0), numpy broadcasting."""
+    parts = [None if part is None else call.tensor(part) for part in (scale, shift)]
+    x = call.expand(x, _shape(call, x.shape, *(tuple(part.shape) for part in parts if part is not None)))
+    return call.add(Affine(*parts), x)
+
+
+def maximum(call: Call, a: Variable, b: Variable) -> Variable:
+    """max(a, b) = a + relu(b - a), of one shape."""
+    return call.add(Add(), a, call.add(Relu(), call.add(Add((1, -1)), b, a)))
+
+
+def largest(call: Call, x: Variable, stacked: np.ndarray) -> Variable:
+    """Maximum over the first axis of `stacked` (k, *shape), flat indices into x, as a balanced tree.
+
+    Every level is one Relu over all its pairs, so the graph has log2(k) nonlinear nodes.
+    """
+    k, shape = len(stacked), stacked.shape[1:]
+    if k == 1:
+        return call.gather(x, stacked[0])
+    half = k // 2
+    best = maximum(call, call.gather(x, stacked[:half]), call.gather(x, stacked[half : 2 * half]))
+    if k % 2:
+        best = call.add(Concat(0), best, call.gather(x, stacked[2 * half :]))
+    rest = np.arange(best.size).reshape(best.shape)
+    return call.reshape(best, shape) if len(rest) == 1 else largest(call, best, rest)
+
+
+def pad_with(call: Call, x: Variable, begin: tuple[int, ...], end: tuple[int, ...], fill: float = 0.0) -> Variable:
+    """`fill` around the last axes of x, as many as `begin` and `end` have; negative pads cut."""
+    lead = ((0, 0),) * (x.rank - len(begin))
+    widths = (*lead, *zip(begin, end, strict=True))
+    cut = tuple(slice(max(0, -b), n - max(0, -e)) for n, (b, e) in zip(x.shape, widths, strict=True))
+    grow = [(max(0, b), max(0, e)) for b, e in widths]
+    return call.rearrange(x, lambda index: np.pad(index[cut], grow, constant_values=-1), fill)
+
+
+def lift_to_2d(call: Call, x: Variable, weight: Tensor, frame: Window) -> tuple[Variable, Tensor, Window]:
+    """A one-dimensional problem as a two-dimensional one of height 1; two-dimensional ones as they are."""
+    if x.rank == 4:
+        return x, weight, frame
+    lifted = Window(
+        (1, *frame.size), (1, *frame.kernel), (1, *frame.stride), (1, *frame.dilation), (0, *frame.begin),
+        (0, *frame.end), (1, *frame.output),
+    )
+    return call.reshape(x, (*x.shape[:2], 1, x.shape[2])), weight.unsqueeze(2), lifted
+
+
+def swap_last(call: Call, x: Variable) -> Variable:
+    """The last two axes exchanged."""
+    return call.add(Transpose((*range(x.rank - 2), x.rank - 1, x.rank - 2)), x)
+
+
+def linear_map(call: Call, x: Variable, apply: Callable, shape: tuple[int, ...]) -> Variable:
+    """Any linear `apply` as a dense matrix over all entries, for rare forms; `apply` takes (*x.shape)."""
+    rows = int(np.prod(shape))
+    if rows * x.size > DENSE_LIMIT:
+        raise call.refuse(f"its dense form needs {rows} x {x.size} weights, more than {DENSE_LIMIT}")
+    matrix = np.zeros((rows, x.size))
+    for k in range(x.size):
+        unit = np.zeros(x.size)
+        unit[k] = 1.0
+        matrix[:, k] = apply(unit.reshape(x.shape)).reshape(-1)
+    y = call.add(Linear(call.tensor(matrix)), call.reshape(x, (x.size,)))
+    return call.reshape(y, shape)
+
+

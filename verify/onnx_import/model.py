@@ -1,0 +1,145 @@
+"""Reading a network: file or bytes -> checked ONNX model -> `Network` (graph in float64, bytes for onnxruntime).
+
+Accepted are `.onnx` and `.onnx.gz`, weights in external files, model-local functions (inlined) and opsets 8 to 24.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError, EncodeError
+from onnx import ModelProto
+from onnx.external_data_helper import load_external_data_for_model, uses_external_data
+
+from verify.errors import InvalidInput, VerifyError
+from verify.graph import Graph
+from verify.onnx_import.translate import FLOATS, opset_of, real_input, translate
+
+GZIP = b"\x1f\x8b"
+LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """An imported network. `graph` is not simplified; `onnx` is the whole model (weights included) for onnxruntime.
+
+    `double` tells that the network computes in float64; otherwise its own arithmetic is float32.
+    """
+
+    graph: Graph
+    onnx: bytes
+    source: str
+    opset: int
+    input_name: str
+    operators: Counter[str]
+    double: bool
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.graph.input.shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self.graph[self.graph.output].shape
+
+
+def load_network(path: str | Path) -> Network:
+    """Reads a `.onnx` or `.onnx.gz` file. Raises `InvalidInput` (unreadable) or `UnsupportedOperator` by name."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror or error})") from error
+    return from_bytes(data, source=str(path), directory=path.parent)
+
+
+def from_bytes(data: bytes, source: str = "bytes", directory: str | Path | None = None) -> Network:
+    """Reads a serialised (possibly gzipped) model; `directory` is where external weight files are looked for."""
+    try:
+        data = _decompressed(data)
+        model = _parsed(data)
+        if _load_external(model, directory):
+            data = model.SerializeToString()
+        model = _checked(model)
+        graph = translate(model)
+    except EncodeError as error:
+        raise InvalidInput(f"{source}: with its external weights the model exceeds 2 GB, the limit") from error
+    except VerifyError as error:
+        raise type(error)(f"{source}: {error}") from error
+    entry = real_input(model)
+    return Network(
+        graph, data, source, opset_of(model), entry.name, Counter(node.op_type for node in model.graph.node),
+        FLOATS[entry.type.tensor_type.elem_type],
+    )
+
+
+def _decompressed(data: bytes) -> bytes:
+    try:
+        # Some published files are compressed twice.
+        while data.startswith(GZIP):
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidInput(f"broken or truncated gzip data ({error})") from error
+    if not data:
+        raise InvalidInput("the file is empty; an ONNX model is expected")
+    if data.startswith(LFS_POINTER):
+        raise InvalidInput("this is a git-lfs pointer, not the model itself; `git lfs pull` fetches it")
+    return data
+
+
+def _parsed(data: bytes) -> ModelProto:
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise InvalidInput("not an ONNX model, or a truncated one") from error
+    if not model.HasField("graph") or not (model.graph.node or model.graph.output):
+        raise InvalidInput("not an ONNX model, or a truncated one (it holds no graph)")
+    return model
+
+
+def _load_external(model: ModelProto, directory: str | Path | None) -> bool:
+    """Reads weights kept in other files into the model; true when there were any."""
+    external = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
+    if not external:
+        return False
+    names = sorted({entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"})
+    if directory is None:
+        raise InvalidInput(f"the weights are in external files {names}; load the model from its path")
+    for name in names:
+        if not (Path(directory) / name).is_file():
+            raise InvalidInput(f"the external weight file {name!r} is missing (looked for in {directory})")
+    try:
+        load_external_data_for_model(model, str(directory))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise InvalidInput(f"the external weights {names} cannot be read ({_line(error)})") from error
+    return True
+
+
+def _checked(model: ModelProto) -> ModelProto:
+    """The model with functions inlined, accepted by the ONNX checker where the operators are standard ones."""
+    opset_of(model)
+    if model.functions:
+        from onnx.inliner import inline_local_functions
+
+        model = inline_local_functions(model)
+    # Before IR version 4 every initialiser had to be listed as an input; exporters did not always do so.
+    if model.ir_version < 4:
+        model.ir_version = 4
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        # An operator unknown to ONNX is reported by the walk, together with all other blockers.
+        if "No Op registered" not in str(error):
+            raise InvalidInput(f"the ONNX checker refuses the model: {_line(error)}") from error
+    except ValueError as error:
+        raise InvalidInput(f"the ONNX checker refuses the model: {_line(error)}") from error
+    return model
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

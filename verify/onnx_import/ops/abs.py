@@ -1,0 +1,12 @@
+"""Abs: y = relu(x) + relu(-x)."""
+
+from verify.onnx_import.call import Call, Variable
+from verify.onnx_import.lowering import affine
+from verify.onnx_import.registry import importer
+from verify.ops import Add, Relu
+
+
+@importer("Abs")
+def abs_(call: Call) -> Variable:
+    x = call.variable(0)
+    return call.add(Add(), call.add(Relu(), x), call.add(Relu(), affine(call, x, scale=-1.0)))

@@ -1,0 +1,43 @@
+"""Clip: y = a + relu(x - a) - relu(x - b); a missing or infinite limit drops its term.
+
+With only an upper limit b it is b - relu(b - x), which reads x once.
+"""
+
+import numpy as np
+
+from verify.errors import InvalidInput
+from verify.onnx_import.call import Call, Variable
+from verify.onnx_import.lowering import affine
+from verify.onnx_import.registry import importer
+from verify.ops import Add, Relu
+
+# Exporters write "no limit" as the largest finite number of the type; no network value comes near it.
+NO_LIMIT = 1e38
+
+
+def clip(call: Call, x: Variable, low: float, high: float) -> Variable:
+    """min(max(x, low), high); limits of magnitude 1e38 and beyond do not count."""
+    if not low <= high:
+        raise InvalidInput(f"{call}: limits {low} and {high} are not in order")
+    if low <= -NO_LIMIT and high >= NO_LIMIT:
+        return x
+    if low <= -NO_LIMIT:
+        room = call.add(Relu(), affine(call, x, scale=-1.0, shift=high))
+        return affine(call, room, scale=-1.0, shift=high)
+    above = call.add(Relu(), affine(call, x, shift=-low))
+    if high < NO_LIMIT:
+        above = call.add(Add((1, -1)), above, call.add(Relu(), affine(call, x, shift=-high)))
+    return affine(call, above, shift=low)
+
+
+@importer("Clip")
+def clip_attributes(call: Call) -> Variable:
+    low, high = call.attribute("min", -np.inf), call.attribute("max", np.inf)
+    return clip(call, call.variable(0), float(low), float(high))
+
+
+@importer("Clip", since=11)
+def clip_inputs(call: Call) -> Variable:
+    low = float(call.known(1, "lower limit").reshape(())) if call.has(1) else -np.inf
+    high = float(call.known(2, "upper limit").reshape(())) if call.has(2) else np.inf
+    return clip(call, call.variable(0), low, high)

@@ -1,0 +1,25 @@
+"""LeakyRelu and PRelu with constant slope k: y = k x + (1 - k) relu(x)."""
+
+import numpy as np
+
+from verify.onnx_import.call import Call, Variable
+from verify.onnx_import.lowering import affine
+from verify.onnx_import.registry import importer
+from verify.ops import Add, Relu
+
+
+def _leaky(call: Call, x: Variable, slope: np.ndarray) -> Variable:
+    positive = affine(call, call.add(Relu(), x), scale=1 - slope)
+    return call.add(Add(), affine(call, x, scale=slope), positive)
+
+
+@importer("LeakyRelu")
+def leaky_relu(call: Call) -> Variable:
+    return _leaky(call, call.variable(0), np.float64(call.attribute("alpha", 0.01)))
+
+
+@importer("PRelu")
+def prelu(call: Call) -> Variable:
+    """The slope is broadcast one way, to the shape of x."""
+    slope = call.known(1, "slope").astype(np.float64)
+    return _leaky(call, call.variable(0), slope)
