@@ -13,7 +13,9 @@ if it lies between the inner limits.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 
@@ -26,14 +28,18 @@ from verify.ops import Concat, Linear, Reshape
 from verify.sets import Interval
 
 
-def _toward(value: Fraction, up: bool) -> float:
-    """The float64 next to an exact value on its upper or lower side (the value itself when representable)."""
-    near = float(value)
+def enclose(value: Fraction | Decimal) -> tuple[float, float]:
+    """The float64 numbers next to an exact value, at or below it and at or above it (equal when representable)."""
+    try:
+        near = float(value)
+    except OverflowError:
+        near = math.inf
     if math.isinf(near):
-        raise InvalidInput(f"the number {value} does not fit into float64")
-    if Fraction(near) == value or (Fraction(near) > value) == up:
-        return near
-    return math.nextafter(near, math.inf if up else -math.inf)
+        raise InvalidInput("a number does not fit into float64 (magnitude above 1.8e308)")
+    back = type(value)(near)  # exact, and so is the comparison within one type
+    if back == value:
+        return near, near
+    return (math.nextafter(near, -math.inf), near) if back > value else (near, math.nextafter(near, math.inf))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +52,11 @@ class InputBox:
     inner_upper: np.ndarray
 
     @classmethod
-    def exact(cls, lower: list[Fraction], upper: list[Fraction]) -> InputBox:
+    def exact(cls, lower: Sequence[Fraction | Decimal], upper: Sequence[Fraction | Decimal]) -> InputBox:
         """From exact limits; an empty box is representable (see `empty`)."""
-        return cls(
-            np.array([_toward(v, up=False) for v in lower]), np.array([_toward(v, up=True) for v in upper]),
-            np.array([_toward(v, up=True) for v in lower]), np.array([_toward(v, up=False) for v in upper]),
-        )
+        low, high = (np.array([enclose(v) for v in values], dtype=np.float64).reshape(-1, 2)
+                     for values in (lower, upper))
+        return cls(low[:, 0], high[:, 1], low[:, 1], high[:, 0])
 
     @classmethod
     def from_floats(cls, lower: np.ndarray, upper: np.ndarray) -> InputBox:
