@@ -1,0 +1,152 @@
+"""The command line as a process: streams, exit codes, files, time. The engine is a fake, the process is real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+FAKE = '''
+import sys, types
+from dataclasses import dataclass
+
+def module(name, **members):
+    sys.modules[name] = made = types.ModuleType(name)
+    made.__dict__.update(members)
+    return made
+
+@dataclass(frozen=True)
+class Plan:
+    text: str
+    def lines(self):
+        return [self.text, "second"]
+
+def solve(problem, *, method, budget, device, dtype, seed, on_progress):
+    import os, time, signal
+    import numpy as np
+    from verify.errors import BrokenInvariant, UnsupportedOperator
+    from verify.result import ClosedTree, Reason, Result, Stats, Witness
+    stats = Stats(0.5, 3, -1.0, method, {"search": 0.25})
+    if on_progress is not None:
+        raise AssertionError("nobody watches a pipe")
+    print("noise from a library", file=sys.stderr)
+    def hang():
+        while True:
+            time.sleep(0.01)
+    acts = {
+        "holds": lambda: Result.verified(ClosedTree(1, 0.5), stats=stats),
+        "violated": lambda: Result.falsified(Witness(np.zeros(1), np.ones(1), 0.0), stats=stats),
+        "unknown": lambda: Result.unknown(Reason.INCOMPLETE, "bounds too weak"),
+        "late": lambda: Result.unknown(Reason.TIMEOUT),
+        "memory": lambda: Result.unknown(Reason.MEMORY),
+        "hang": hang,
+        "crash": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "bug": lambda: 1 / 0,
+        "invariant": lambda: (_ for _ in ()).throw(BrokenInvariant("crossed bounds at node a")),
+        "operator": lambda: (_ for _ in ()).throw(UnsupportedOperator("node n: operator Foo is not supported")),
+        "allocate": lambda: (_ for _ in ()).throw(MemoryError()),
+    }
+    return acts[method]()
+
+import verify
+verify.engines = module("verify.engines", names=lambda: (
+    "holds", "violated", "unknown", "late", "memory", "hang", "crash", "bug", "invariant", "operator", "allocate"))
+verify.runtime = module("verify.runtime", configure=lambda threads: None)
+module("verify.pipeline", load_problem=lambda net, spec: (net, spec), load_network=lambda net: net, solve=solve,
+       explain=lambda what: Plan("both" if isinstance(what, tuple) else "network"))
+module("verify.certificate")
+module("verify.certificate.witness", write_witness=lambda path, witness: path.write_text("((X_0 0.0) (Y_0 1.0))"))
+from verify.cli import main
+main()
+'''
+
+
+@pytest.fixture
+def verify(tmp_path):
+    (tmp_path / "net.onnx").write_text("network")
+    (tmp_path / "spec.vnnlib").write_text("property")
+
+    def call(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-c", FAKE, *arguments], capture_output=True, text=True, cwd=tmp_path)
+
+    return call
+
+
+@pytest.mark.parametrize(("method", "stdout", "code"), [
+    ("holds", "unsat\n", 0), ("violated", "sat\n", 1), ("unknown", "unknown\n", 3), ("late", "timed-out\n", 4),
+    ("memory", "unknown\n", 6), ("crash", "unknown\n", 6), ("allocate", "unknown\n", 6),
+    ("bug", "", 70), ("invariant", "", 70), ("operator", "", 5), ("no-such-method", "", 2),
+])
+def test_verdict_and_exit_code(verify, method, stdout, code):
+    done = verify("run", "net.onnx", "spec.vnnlib", "--method", method)
+    assert (done.stdout, done.returncode) == (stdout, code), done.stderr
+    assert "Traceback" not in done.stderr
+    if not stdout:
+        assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
+
+
+def test_a_hanging_run_ends_at_its_limit_with_one_verdict(verify, tmp_path):
+    done = verify("run", "net.onnx", "spec.vnnlib", "--method", "hang", "--timeout", "0.5", "--json", "out.json")
+    assert (done.stdout, done.returncode) == ("timed-out\n", 4)
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["verdict"] == "timed-out" and content["tree"] is None
+
+
+def test_traceback_on_request(verify):
+    done = verify("run", "net.onnx", "spec.vnnlib", "--method", "bug", "-v")
+    assert "ZeroDivisionError" in done.stderr and "Traceback" in done.stderr and done.stdout == ""
+
+
+def test_quiet_prints_the_verdict_only(verify):
+    done = verify("run", "net.onnx", "spec.vnnlib", "--method", "holds", "-q")
+    assert (done.stdout, done.stderr) == ("unsat\n", "noise from a library\n")
+
+
+def test_verbose_prints_phases(verify):
+    assert "search: 0.250 s" in verify("run", "net.onnx", "spec.vnnlib", "--method", "holds", "-v").stderr
+
+
+def test_files_of_a_counterexample(verify, tmp_path):
+    verify("run", "net.onnx", "spec.vnnlib", "--method", "violated", "--witness", "w.txt", "--json", "out.json")
+    assert (tmp_path / "w.txt").read_text().startswith("((X_0")
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert (content["verdict"], content["method"], content["witness"]["y"]) == ("sat", "violated", [1.0])
+
+
+@pytest.mark.parametrize("method", ["holds", "crash", "operator"])
+def test_files_of_an_earlier_run_do_not_stay(verify, tmp_path, method):
+    for name in ("w.txt", "out.json"):
+        (tmp_path / name).write_text("old")
+    verify("run", "net.onnx", "spec.vnnlib", "--method", method, "--witness", "w.txt", "--json", "out.json")
+    assert not (tmp_path / "w.txt").exists()
+    if method == "operator":
+        assert not (tmp_path / "out.json").exists()
+    else:
+        assert json.loads((tmp_path / "out.json").read_text())["schema"] == 1
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ((), "Missing command"), (("bogus",), "No such command 'bogus'"), (("run", "net.onnx"), "Missing argument"),
+    (("run", "nowhere.onnx", "spec.vnnlib"), "network file not found: nowhere.onnx"),
+    (("info", "net.onnx", "nowhere"), "property file not found: nowhere"),
+    (("run", "net.onnx", "spec.vnnlib", "--timeout", "soon"), "--timeout"),
+    (("run", "net.onnx", "spec.vnnlib", "--timeout", "-1"), "--timeout takes a positive number"),
+    (("run", "net.onnx", "spec.vnnlib", "--memory-limit", "lots"), "such as 512M or 8G"),
+    (("run", "net.onnx", "spec.vnnlib", "--json", "net.onnx"), "would overwrite the input"),
+])
+def test_usage_errors_are_one_line(verify, arguments, message):
+    done = verify(*arguments)
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and message in done.stderr
+
+
+def test_info_takes_a_network_with_or_without_a_property(verify):
+    assert verify("info", "net.onnx").stdout == "network\nsecond\n"
+    assert verify("info", "net.onnx", "spec.vnnlib").stdout == "both\nsecond\n"
+
+
+def test_methods_and_version(verify):
+    assert "holds" in verify("methods").stdout.split()
+    assert verify("--version").stdout == "verify 0.1.0\n"

@@ -1,0 +1,87 @@
+"""Exit codes, the JSON document and its atomic writing."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from verify.errors import InvalidInput
+from verify.options import RunOptions
+from verify.report import SCHEMA, document, exit_code, summary, write_json
+from verify.result import ClosedTree, Reason, Result, Stats, Witness
+
+WITNESS = Witness(np.array([0.5, 0.1], dtype=np.float32), np.array([np.inf]), 0.25)
+CASES = [
+    (Result.verified(ClosedTree(3, 0.5)), 0),
+    (Result.verified(ClosedTree(1, float("inf"), "the input set is empty")), 0),
+    (Result.falsified(WITNESS), 1),
+    (Result.unknown(Reason.INCOMPLETE), 3),
+    (Result.unknown(Reason.DEPTH), 3),
+    (Result.unknown(Reason.NUMERICS), 3),
+    (Result.unknown(Reason.TIMEOUT), 4),
+    (Result.unknown(Reason.UNSUPPORTED), 5),
+    (Result.unknown(Reason.MEMORY), 6),
+]
+
+
+@pytest.fixture
+def options(tmp_path):
+    paths = tmp_path / "net.onnx", tmp_path / "spec.vnnlib"
+    for path in paths:
+        path.write_text(path.name)
+    return RunOptions(*paths, timeout=5.0)
+
+
+@pytest.mark.parametrize(("result", "code"), CASES)
+def test_exit_codes(result, code):
+    assert exit_code(result) == code
+
+
+@pytest.mark.parametrize(("result", "code"), CASES)
+def test_every_document_is_strict_json(result, code, options):
+    content = document(options, result.as_vnncomp, result)
+    again = json.loads(json.dumps(content, allow_nan=False))
+    assert again["schema"] == SCHEMA and again["verdict"] == result.as_vnncomp and again["semantics"] == "real"
+    assert set(content) == set(document(options, "timed-out", reason="stopped"))
+    assert again["best_bound"] is None
+    assert "\n" not in summary(result)
+
+
+def test_document_content(options):
+    stats = Stats(1.5, 7, -0.25, "bab", {"load": 0.5})
+    content = document(options, "sat", Result.falsified(WITNESS, stats=stats))
+    assert content["network_sha256"] == hashlib.sha256(b"net.onnx").hexdigest()
+    assert content["witness"] == {"x": [0.5, float(np.float32(0.1))], "y": [None], "violation": 0.25}
+    assert (content["seconds"], content["domains"], content["best_bound"]) == (1.5, 7, -0.25)
+    assert (content["method"], content["phases"]) == ("bab", {"load": 0.5})
+    assert content["options"]["timeout"] == 5.0 and content["options"]["network"].endswith("net.onnx")
+
+
+def test_stopped_run_has_no_evidence(options):
+    content = document(options, "timed-out", reason="stopped", seconds=5.2)
+    assert (content["tree"], content["witness"], content["reason"]) == (None, None, "stopped")
+
+
+def test_summary_says_why():
+    assert "violated" in summary(CASES[2][0]) and "onnxruntime" in summary(CASES[2][0])
+    assert "the input set is empty" in summary(CASES[1][0])
+    assert "time limit reached" in summary(CASES[6][0])
+
+
+def test_writing_leaves_no_temporary_file(tmp_path):
+    target = tmp_path / "out.json"
+    for number in (1, 2):
+        write_json(target, {"number": number})
+        assert json.loads(target.read_text()) == {"number": number}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_unwritable_target_is_named(tmp_path):
+    with pytest.raises(InvalidInput, match=r"cannot write .*missing"):
+        write_json(tmp_path / "missing" / "out.json", {})
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "full").write_text("")
+    with pytest.raises(InvalidInput, match="cannot write"):
+        write_json(tmp_path / "folder", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
