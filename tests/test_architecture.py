@@ -18,7 +18,7 @@ LAYERS = {
     "verify": 0, "verify.errors": 0, "verify.progress": 0, "verify.budget": 0, "verify.result": 0, "verify.runtime": 0,
     "verify.options": 1, "verify.terminal": 1, "verify.sets": 1, "verify.supervise": 1, "verify.report": 2,
     "verify.ops": 2, "verify.graph": 3, "verify.linear_form": 3, "verify.query": 4,
-    "verify.onnx_import": 5, "verify.vnnlib": 5, "verify.certificate": 6,
+    "verify.onnx_import": 5, "verify.vnnlib": 5, "verify.properties": 5, "verify.certificate": 6,
     "verify.relaxations": 5, "verify.bounds": 6, "verify.attack": 7, "verify.lp": 7,
     "bab": 8, "verify.engines": 9, "verify.pipeline": 10, "verify.api": 11, "verify.cli": 12,
 }
