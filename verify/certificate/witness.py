@@ -1,0 +1,203 @@
+"""Counterexample check: replay a candidate point on onnxruntime and decide it in exact arithmetic.
+
+A candidate x is first moved to the nearest point of the network's own float type inside the declared box (a decimal
+limit such as 0.1 has no float32 equal; the nearest float32 may lie outside). It is a witness when
+
+    (x, y = onnxruntime(x))  is in the unsafe set, decided on rationals: no tolerance anywhere.
+
+The network is run twice, as the file says and with onnxruntime's default rewrites (the way judges run it): the two may
+round differently, and a point that only one of them shows to be unsafe is not a witness.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from verify.errors import InvalidInput, ShapeMismatch, UnsupportedOperator
+from verify.query import Case, Disjunct, InputBox, Spec
+from verify.result import Witness
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+class Replayer:
+    """Checks candidates for one network and one `Spec`; the sessions start with the first candidate.
+
+    onnx: the bytes of an uncompressed .onnx file, or its path (needed when weights lie in external files).
+    """
+
+    def __init__(self, onnx: bytes | str | Path, spec: Spec) -> None:
+        self.onnx = onnx if isinstance(onnx, bytes) else str(onnx)
+        self.spec = spec
+
+    def check(self, x: np.ndarray | Tensor, case: Case | None = None) -> Witness | None:
+        """The witness next to candidate `x` (the spec's input count, any shape), or None if it is none.
+
+        `case` names the box that x was found in; without it, the nearest of the spec's boxes is taken.
+        """
+        candidate = self._flat(x)
+        if np.isnan(candidate).any():
+            return None
+        for box in [case.box] if case is not None else _nearest(candidate, self.spec):
+            inside = project_inside(candidate, box, self.network.dtype)
+            if inside is not None and (witness := self._replay(inside)) is not None:
+                return witness
+        return None
+
+    def output(self, x: np.ndarray | Tensor) -> np.ndarray:
+        """The network's (first) output at x, flattened; x is cast to the network's type, nothing else."""
+        return self.network.run(self._flat(x).astype(self.network.dtype))
+
+    @cached_property
+    def network(self) -> Network:
+        """The network exactly as the file says."""
+        return Network(self.onnx, self.spec, optimised=False)
+
+    @cached_property
+    def optimised(self) -> Network:
+        """The network after onnxruntime's default rewrites."""
+        return Network(self.onnx, self.spec, optimised=True)
+
+    def _flat(self, x: np.ndarray | Tensor) -> np.ndarray:
+        flat = np.asarray(x.detach().cpu().numpy() if isinstance(x, Tensor) else x).reshape(-1)
+        if flat.size != self.spec.inputs:
+            raise ShapeMismatch(f"the point has {flat.size} entries, {self.spec.source} declares "
+                                f"{self.spec.inputs} inputs")
+        return flat
+
+    def _replay(self, x: np.ndarray) -> Witness | None:
+        y = self.network.run(x)
+        if not self._unsafe(x, y) or not self._unsafe(x, self.optimised.run(x)):
+            return None
+        return Witness(x, y, violation(self.spec, x, y))
+
+    def _unsafe(self, x: np.ndarray, y: np.ndarray) -> bool:
+        return bool(np.isfinite(y).all()) and self.spec.unsafe(x, y)
+
+
+def replay(onnx: bytes | str | Path, spec: Spec, x: np.ndarray | Tensor) -> Witness | None:
+    """One candidate on one network; see `Replayer.check`."""
+    return Replayer(onnx, spec).check(x)
+
+
+class Network:
+    """An onnxruntime session on one CPU thread, for flat inputs and outputs of a `Spec`'s sizes."""
+
+    def __init__(self, onnx: bytes | str, spec: Spec, optimised: bool) -> None:
+        self.spec = spec
+        self.session = _session(onnx, optimised)
+        weights = {value.name for value in self.session.get_overridable_initializers()}
+        inputs = [value for value in self.session.get_inputs() if value.name not in weights]
+        if len(inputs) != 1:
+            names = [value.name for value in inputs]
+            raise UnsupportedOperator(f"the network has {len(inputs)} inputs {names}; expected one")
+        self.name, kind = inputs[0].name, inputs[0].type
+        if kind not in ("tensor(float)", "tensor(double)"):
+            raise UnsupportedOperator(f"input {self.name!r} has type {kind}; expected tensor(float) or tensor(double)")
+        self.dtype = np.dtype(np.float64 if kind == "tensor(double)" else np.float32)
+        # A symbolic or unknown dimension (None, a name, or a number below 1) is the batch axis: one point at a time.
+        self.shape = [d if isinstance(d, int) and d > 0 else 1 for d in inputs[0].shape]
+        if math.prod(self.shape) != spec.inputs:
+            raise ShapeMismatch(f"{spec.source} declares {spec.inputs} inputs (X), the network takes "
+                                f"{math.prod(self.shape)} (shape {self.shape})")
+        self.first_output = self.session.get_outputs()[0].name
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """y (o,) at x (i,), in the network's own types."""
+        try:
+            (y,) = self.session.run([self.first_output], {self.name: x.reshape(self.shape)})
+        except _runtime_errors() as error:
+            raise InvalidInput(f"onnxruntime cannot run the network: {_first_line(error)}") from error
+        y = np.asarray(y).reshape(-1)
+        if y.size != self.spec.outputs:
+            raise ShapeMismatch(f"{self.spec.source} declares {self.spec.outputs} outputs (Y), the network returns "
+                                f"{y.size}")
+        return y
+
+
+def _session(onnx: bytes | str, optimised: bool) -> InferenceSession:
+    import onnxruntime  # here, because it costs start-up time that a proof does not need
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4
+    level = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except _runtime_errors() as error:
+        raise InvalidInput(f"onnxruntime cannot load the network: {_first_line(error)}") from error
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """onnxruntime's error classes; they have no common base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NoModel", "NotImplemented",
+             "RuntimeException", "EPFail")
+    return tuple(getattr(state, name) for name in names)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def project_inside(x: np.ndarray, box: InputBox, dtype: np.dtype) -> np.ndarray | None:
+    """The point of type `dtype` in the declared box that is nearest to x (i,) per entry; None if the box has none."""
+    with np.errstate(over="ignore"):
+        lower, upper = box.inner_lower.astype(dtype), box.inner_upper.astype(dtype)
+        rounded = x.astype(dtype)
+    # astype rounds to nearest, possibly out of the box; the comparison in float64 is exact.
+    lower = np.where(lower.astype(np.float64) < box.inner_lower, np.nextafter(lower, dtype.type(np.inf)), lower)
+    upper = np.where(upper.astype(np.float64) > box.inner_upper, np.nextafter(upper, dtype.type(-np.inf)), upper)
+    return None if (lower > upper).any() else np.clip(rounded, lower, upper)
+
+
+def _nearest(x: np.ndarray, spec: Spec) -> list[InputBox]:
+    """The boxes at the smallest l-infinity distance from x; several when x lies in more than one."""
+    distances = [float(np.max(np.maximum(case.box.lower - x, x - case.box.upper), initial=0.0)) for case in spec.cases]
+    least = min(distances, default=0.0)
+    return [case.box for case, distance in zip(spec.cases, distances, strict=True) if distance == least]
+
+
+def violation(spec: Spec, x: np.ndarray, y: np.ndarray) -> float:
+    """max over the disjuncts on whose box x lies of min over its rows of -h; -inf without one, inf without rows."""
+    def slack(disjunct: Disjunct) -> float:
+        return min((-float(h.value(x, y)) for h in disjunct), default=math.inf)
+
+    return max((slack(disjunct) for case in spec.cases for disjunct in case.disjuncts
+                if bool(np.all((case.box.inner_lower <= x) & (x <= case.box.inner_upper)))), default=-math.inf)
+
+
+def witness_text(witness: Witness) -> str:
+    """VNN-COMP text form; as many digits as it takes to read the same floats back (9 for float32, 17 for float64)."""
+    entries = [f"({name}_{k} {_digits(value)})"
+               for name, values in (("X", witness.x), ("Y", witness.y)) for k, value in enumerate(values)]
+    return "(" + "\n ".join(entries) + ")\n"
+
+
+def _digits(value: np.floating) -> str:
+    return f"{value:.17g}" if value.dtype == np.float64 else f"{value:.9g}"
+
+
+def write_witness(path: str | Path, witness: Witness) -> None:
+    """Writes `witness_text` so that the file is there completely or not at all."""
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        raise InvalidInput(f"{path}: cannot write the witness: not a regular file")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(witness_text(witness), encoding="ascii")
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InvalidInput(f"{path}: cannot write the witness: {error.strerror or error}") from error
