@@ -141,7 +141,8 @@ def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> 
 
 
 def _explain(network: Path, spec: Path | None) -> Outcome:
-    from verify.pipeline import explain, load_network, load_problem
+    from verify.onnx_import.model import load_network
+    from verify.pipeline import explain, load_problem
 
     plan = explain(load_network(network) if spec is None else load_problem(network, spec))
     return Outcome(0, "\n".join(plan.lines()))

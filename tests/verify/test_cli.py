@@ -54,8 +54,10 @@ import verify
 verify.engines = module("verify.engines", names=lambda: (
     "holds", "violated", "unknown", "late", "memory", "hang", "crash", "bug", "invariant", "operator", "allocate"))
 verify.runtime = module("verify.runtime", configure=lambda threads: None)
-module("verify.pipeline", load_problem=lambda net, spec: (net, spec), load_network=lambda net: net, solve=solve,
+module("verify.pipeline", load_problem=lambda net, spec: (net, spec), solve=solve,
        explain=lambda what: Plan("both" if isinstance(what, tuple) else "network"))
+module("verify.onnx_import")
+module("verify.onnx_import.model", load_network=lambda net: net)
 module("verify.certificate")
 module("verify.certificate.witness", write_witness=lambda path, witness: path.write_text("((X_0 0.0) (Y_0 1.0))"))
 from verify.cli import main
