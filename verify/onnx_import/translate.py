@@ -6,6 +6,7 @@ All blockers are reported at once, so that a user sees the whole distance to a s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -21,9 +22,9 @@ from verify.onnx_import.registry import lookup
 from verify.ops import Constant, Input
 
 OPSETS = range(8, 25)
-FLOATS = {onnx.TensorProto.FLOAT: False, onnx.TensorProto.DOUBLE: True}
+FLOATS = MappingProxyType({onnx.TensorProto.FLOAT: False, onnx.TensorProto.DOUBLE: True})
 # Constants of these may be infinite and mean "no limit".
-LIMITS = {"Clip", "Min", "Max", "Where", "Pad"}
+LIMITS = frozenset({"Clip", "Min", "Max", "Where", "Pad"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from verify.errors import ShapeMismatch
@@ -16,7 +17,8 @@ class Linear(LinearOp):
     """`weight` (o, i), `bias` (o) or None. Inputs (n, *lead, i) -> (n, *lead, o).
 
     When rewrites folded other maps in, `bias_magnitude` (o) bounds the terms that met in the bias, and the weights
-    may deviate from the exact product by at most 4 u `row_noise`_o `column_noise`_i (both given or both None).
+    may deviate from the exact product by at most gamma_i (of float64, in which the product was formed) times
+    `row_noise`_o `column_noise`_i (both given or both None).
     """
 
     weight: Tensor
@@ -57,5 +59,5 @@ class Linear(LinearOp):
         total = super().rounding(*magnitudes)
         if self.row_noise is not None:
             extra = (magnitudes[0] @ self.column_noise).unsqueeze(-1) * self.row_noise
-            total = total + gamma(self.weight.shape[1], total.dtype) * extra
+            total = total + gamma(self.weight.shape[1], torch.float64) * extra
         return total

@@ -1,0 +1,69 @@
+"""Is the imported graph the network? Both are evaluated and compared; onnxruntime is the independent judge.
+
+The graph computes in float64, onnxruntime in the network's own float32. How far rounding alone can drive them apart
+depends on the network, so it is measured: the same graph is also evaluated in float32, and its distance to float64 is
+what rounding does here. Accepted is
+
+    |y_runtime - y_64| <= 1e-4 scale + 100 max |y_32 - y_64| + 1e-6,    scale = largest |y_64| over all points
+
+which a wrong operator, a dropped bias or a moved axis misses by orders of magnitude, since they leave y_32 - y_64 as
+small as it was. NaN anywhere is a mismatch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from verify.errors import ImportMismatch, InvalidInput, ShapeMismatch
+from verify.onnx_import.model import Network
+
+RELATIVE, ROUNDING, ABSOLUTE = 1e-4, 100.0, 1e-6
+
+
+def onnxruntime_outputs(network: Network, points: Tensor) -> Tensor:
+    """onnxruntime on points (n, *input shape), one by one: float64 tensor (n, *output shape). Default optimisations."""
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+    known = (failures.Fail, failures.InvalidArgument, failures.InvalidGraph, failures.InvalidProtobuf,
+             failures.NotImplemented, failures.RuntimeException)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    dtype = np.float64 if network.double else np.float32
+    try:
+        session = onnxruntime.InferenceSession(network.onnx, options, providers=["CPUExecutionProvider"])
+        found = [session.run(None, {network.input_name: x.astype(dtype)})[0] for x in points.cpu().numpy()]
+    except known as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InvalidInput(f"{network.source}: onnxruntime cannot run the network: {reason}") from error
+    return torch.from_numpy(np.stack(found).astype(np.float64))
+
+
+def compare_with_onnxruntime(network: Network, points: Tensor) -> float:
+    """Largest |difference| / scale over points (n, *input shape).
+
+    Raises `ImportMismatch` beyond rounding and `ShapeMismatch` when the points do not fit the network.
+    """
+    if points.dim() < 1 or tuple(points.shape[1:]) != network.input_shape or not len(points):
+        raise ShapeMismatch(f"points of shape {list(points.shape)} do not fit input shape {list(network.input_shape)}")
+    # What onnxruntime sees is the point rounded to the network's type; the graph must see the same.
+    points = points.to(torch.float64 if network.double else torch.float32)
+    theirs = onnxruntime_outputs(network, points)
+    ours = network.graph.evaluate(points.to(network.graph.dtype)).to(torch.float64)
+    if theirs.shape != ours.shape:
+        raise ImportMismatch(
+            f"{network.source}: onnxruntime returns shape {list(theirs.shape[1:])}, the import {list(ours.shape[1:])}"
+        )
+    rounded = network.graph.to(dtype=torch.float32).evaluate(points.float()).to(torch.float64)
+    scale = float(ours.abs().max())
+    tolerance = RELATIVE * scale + ROUNDING * float((rounded - ours).abs().max()) + ABSOLUTE
+    difference = float((theirs - ours).abs().max())
+    if not difference <= tolerance:
+        raise ImportMismatch(
+            f"{network.source}: the imported network and onnxruntime differ by {difference:.3g} "
+            f"(outputs up to {scale:.3g}, rounding explains {tolerance:.3g})"
+        )
+    return difference / max(scale, ABSOLUTE)
