@@ -25,6 +25,7 @@ import torch
 from verify.errors import InvalidInput, ShapeMismatch
 from verify.graph import Graph, Node
 from verify.ops import Concat, Linear, Reshape
+from verify.result import Witness
 from verify.sets import Interval
 
 
@@ -144,14 +145,14 @@ class Query:
     """A `Case` on a network, ready for the engines.
 
     `graph` ends in one node of shape (R,), the deduplicated rows of all disjuncts; `members` (D, R) says which rows
-    each disjunct consists of. `case` and `spec` stay attached for the exact replay of witnesses.
+    each disjunct consists of. `replay(x)` turns a candidate point into a witness, or None.
     """
 
     graph: Graph
     box: InputBox
     members: torch.Tensor
     case: Case
-    network: Graph
+    replay: Callable[[torch.Tensor], Witness | None]
 
     @property
     def rows(self) -> int:
@@ -159,11 +160,21 @@ class Query:
 
     @cached_property
     def varying(self) -> np.ndarray:
-        """Flat indices of the inputs that really vary."""
-        return np.flatnonzero(self.box.upper > self.box.lower)
+        """Flat indices of the inputs that really vary: more than one float lies between their limits. (An input fixed
+        to a decimal that is no float has outer limits that differ by an ulp.)"""
+        return np.flatnonzero(self.box.inner_upper > self.box.inner_lower)
+
+    def interval(self) -> Interval:
+        """The outer box (1, *input shape) in the graph's dtype and on its device."""
+        return self.box.interval(self.graph.input.shape, self.graph.device, self.graph.dtype)
 
 
-def lower(case: Case, network: Graph, spec: Spec) -> Query:
+def _no_replay(x: torch.Tensor) -> None:
+    """Without the original network no candidate can become a witness."""
+
+
+def lower(case: Case, network: Graph, spec: Spec, replay: Callable[[torch.Tensor], Witness | None] = _no_replay
+          ) -> Query:
     """Appends the constraints of `case` to the network as last affine rows."""
     inputs, outputs = math.prod(network.input.shape), math.prod(network[network.output].shape)
     if spec.inputs != inputs:
@@ -201,4 +212,4 @@ def lower(case: Case, network: Graph, spec: Spec) -> Query:
         last = "spec:yx"
     rows = Linear(weight, bias).to(network.device, network.dtype)
     nodes.append(Node("spec:rows", rows, (last,), (len(index),)))
-    return Query(Graph(tuple(nodes), "spec:rows", network.device, network.dtype), case.box, members, case, network)
+    return Query(Graph(tuple(nodes), "spec:rows", network.device, network.dtype), case.box, members, case, replay)

@@ -1,0 +1,142 @@
+"""Bounder for many inputs: a domain is a set of ReLU signs, bounded by beta-CROWN on the collapsed network.
+
+Every domain belongs to one disjunct of the property and keeps its own dual variables as a warm start. Search runs in
+the network's dtype; a domain is closed only by its bound re-evaluated in float64 with all rounding charged
+(`DualProblem.rigorous`). Domains whose unstable neurons are all fixed are decided by an LP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bab.branching import NeuronView, babsr, best_candidate, candidates, relaxation_gap
+from bab.domains import SubproblemBatch
+from bab.search import Bounded
+from verify.attack.base import unsafe_points
+from verify.bounds.compact import CompactNetwork
+from verify.bounds.dual import Ascent, AscentOptions, DualParams, DualProblem, ascend
+from verify.budget import Budget
+from verify.ops import Relu
+from verify.query import Query
+from verify.sets import Interval
+
+
+@dataclass(frozen=True)
+class ReluSplitOptions:
+    """`ascent` per domain and round; `candidates` neurons per score are tried by FSB."""
+
+    ascent: AscentOptions = AscentOptions(iterations=20, lr_alpha=0.1, lr_beta=0.1, decay=0.98)
+    candidates: int = 4
+
+
+class ReluSplitBounder:
+    """`network` in float64 with rigorous errors; `dtype` is what the search computes in."""
+
+    def __init__(self, query: Query, network: CompactNetwork, box: Interval, open_disjuncts: Tensor, dtype: torch.dtype,
+                 options: ReluSplitOptions | None = None):
+        self.query, self.base = query, box
+        self.exact = DualProblem.of(network.to(dtype=torch.float64))
+        self.problem = DualProblem.of(network.to(dtype=dtype))
+        self.options = options or ReluSplitOptions()
+        self.members = query.members.to(network.row_weight.device)
+        self.open_disjuncts = open_disjuncts.nonzero().squeeze(1)
+        self.splittable = torch.cat([
+            torch.full((layer.size,), isinstance(layer.op, Relu), dtype=torch.bool) for layer in network.layers
+        ] or [torch.zeros(0, dtype=torch.bool)])
+        net = self.problem.network
+        self.bias = torch.cat([layer.bias for layer in net.layers] or [net.x_lower[:0]])
+        self.lower, self.upper = net.lower, net.upper
+        # The float64 check subtracts its error and the search's own rounding is larger still: aim a little above 0.
+        scale = net.row_weight.abs() @ net.reach + net.row_bias.abs()
+        self.enough = 8 * torch.finfo(dtype).eps * float(scale.max()) + 2 * float(network.row_error.max())
+
+    def root(self) -> SubproblemBatch:
+        weights = self.members[self.open_disjuncts].to(self.lower.dtype)
+        n, u = weights.shape[0], self.lower.numel()
+        # Start from the best single row of each disjunct.
+        rows = torch.eye(self.members.shape[1], dtype=self.lower.dtype)
+        singles = self.problem.backward(self.problem.initial(rows)).bound
+        best = torch.where(weights > 0, singles.unsqueeze(0), torch.full_like(weights, -torch.inf)).argmax(1)
+        params = self.problem.initial(torch.nn.functional.one_hot(best, weights.shape[1]))
+        return SubproblemBatch(
+            torch.full((n,), -torch.inf, dtype=self.lower.dtype), torch.zeros(n, dtype=torch.int64),
+            {"signs": torch.zeros(n, u, dtype=torch.int8), "alpha": params.alpha, "upper": params.upper,
+             "beta": params.beta, "weights": params.weights, "disjunct": self.open_disjuncts.clone(),
+             "decision": torch.zeros(n, dtype=torch.int64)},
+        )
+
+    @torch.no_grad()
+    def bound(self, batch: SubproblemBatch) -> Bounded:
+        params = DualParams(batch.alpha, batch.upper, batch.beta, batch.weights)
+        found = ascend(self.problem, params, batch.signs, self.members[batch.disjunct], self.options.ascent, self.enough)
+        margin = self._rigorous(found, batch.signs)
+        lower = torch.fmax(batch.lower, found.bound)
+        updated = batch.with_data(lower=lower, alpha=found.params.alpha, upper=found.params.upper,
+                                  beta=found.params.beta, weights=found.params.weights)
+        free = (batch.signs == 0) & self.splittable
+        stuck = ~free.any(1)
+        open_ = ~(margin > 0)
+        undecided = (open_ & ~stuck).nonzero().squeeze(1)
+        if undecided.numel():
+            decision = self._decide(updated[undecided], found, undecided, free[undecided])
+            updated = updated.with_data(decision=updated.decision.index_copy(0, undecided, decision))
+        return Bounded(updated, margin, stuck, self._points(found, open_))
+
+    def _rigorous(self, found: Ascent, signs: Tensor) -> Tensor:
+        """float64 bounds of the domains that look proved; the others keep what the search found, as not proved."""
+        margin = torch.full_like(found.bound, -torch.inf, dtype=torch.float64)
+        good = (found.bound > 0).nonzero().squeeze(1)
+        if good.numel():
+            margin[good] = self.exact.rigorous(found.params[good].to(torch.float64), signs[good])
+        return margin
+
+    def _decide(self, batch: SubproblemBatch, found: Ascent, rows: Tensor, free: Tensor) -> Tensor:
+        """The neuron each domain splits next (n,)."""
+        view = NeuronView(found.form[rows][:, self.problem.network.inputs :], found.z[rows], batch.alpha, self.lower,
+                          self.upper, self.bias)
+        picks = candidates((babsr(view), relaxation_gap(view)), free, self.options.candidates)
+        params = DualParams(batch.alpha, batch.upper, batch.beta, batch.weights)
+
+        def child_bounds(domains: Tensor, neurons: Tensor, sign: int) -> Tensor:
+            signs = batch.signs[domains].scatter(1, neurons.unsqueeze(1), sign)
+            return self.problem.backward(params[domains], signs).bound
+
+        return best_candidate(picks, free, child_bounds)
+
+    def _embed(self, x: Tensor) -> Tensor:
+        """Varying inputs (k, i) -> network inputs (k, *input shape); fixed ones at their centre."""
+        full = self.base.center.flatten(1).repeat(x.shape[0], 1)
+        full[:, self.problem.network.varying] = x.to(full.dtype)
+        return full.reshape(x.shape[0], *self.query.graph.input.shape)
+
+    def _points(self, found: Ascent, open_: Tensor) -> Tensor | None:
+        worst = torch.where(open_, found.bound, torch.inf).argsort()[:32]
+        worst = worst[open_[worst]]
+        if not worst.numel():
+            return None
+        return unsafe_points(self.query, self._embed(found.v[worst][:, : self.problem.network.inputs]))
+
+    def split(self, batch: SubproblemBatch) -> SubproblemBatch:
+        decision = batch.decision.unsqueeze(1)
+        return batch.split({"signs": batch.signs.scatter(1, decision, 1)},
+                           {"signs": batch.signs.scatter(1, decision, -1)})
+
+    def decide_stuck(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
+        """Every ReLU is fixed: the domain is an LP (up to S-shaped neurons, whose relaxation stays)."""
+        from verify.lp.leaf import decide_leaf  # the solver is loaded only when a leaf needs it
+
+        margins, points = [], []
+        for k in range(len(batch)):
+            rows = self.members[int(batch.disjunct[k])].nonzero().squeeze(1).tolist()
+            if budget.expired:
+                margins.append(float("-inf"))
+                continue
+            leaf = decide_leaf(self.exact.network, rows, batch.signs[k].numpy(), budget.remaining)
+            margins.append(leaf.bound)
+            if leaf.candidate is not None:
+                points.append(self._embed(torch.from_numpy(leaf.candidate).reshape(1, -1)))
+        found = unsafe_points(self.query, torch.cat(points)) if points else None
+        return Bounded(batch, torch.tensor(margins, dtype=torch.float64), torch.ones(len(batch), dtype=torch.bool), found)

@@ -1,0 +1,170 @@
+"""Branch and bound: the loop. It sees domains, a bounder and a budget, and knows no mathematics.
+
+Sound by construction: a domain leaves the books only when the bounder returns a rigorous bound that is finite and
+positive for it. Everything else (a NaN, a failed leaf, a domain that cannot be split, lack of time or memory) leaves it
+open, and with an open domain the search cannot end as closed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bab.domains import SubproblemBatch
+from bab.queue import Queue
+from bab.trace import NullTrace, Trace
+from verify.budget import Budget
+from verify.progress import Observer, Progress
+from verify.result import Reason, Witness
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded:
+    """`batch` with new bounds; `margin` (n,) rigorous bounds, a domain with a positive one is proved; `stuck` (n,) bool:
+    cannot be split any further; `points` (k, *input shape): candidates for counterexamples, may be None."""
+
+    batch: SubproblemBatch
+    margin: Tensor
+    stuck: Tensor
+    points: Tensor | None = None
+
+
+class Bounder(Protocol):
+    """One way of bounding and splitting. `root()` gives the first domains, not yet bounded."""
+
+    def root(self) -> SubproblemBatch: ...
+
+    def bound(self, batch: SubproblemBatch) -> Bounded: ...
+
+    def split(self, batch: SubproblemBatch) -> SubproblemBatch: ...
+
+    def decide_stuck(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
+        """Last word on domains that cannot be split."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """`first_batch` domains in the first round; later rounds grow up to `max_batch` while a round takes less than
+    `round_seconds` (a round is what the time limit and the progress line have to wait for)."""
+
+    first_batch: int = 8
+    max_batch: int = 4096
+    round_seconds: float = 0.25
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the search ended. `closed`: no open domain is left; otherwise `reason` (None with a witness)."""
+
+    closed: bool
+    witness: Witness | None
+    reason: Reason | None
+    leaves: int
+    domains: int
+    smallest_margin: float
+    best_bound: float
+    open_domains: int
+
+
+def _silent(progress: Progress) -> None:
+    pass
+
+
+class Search:
+    """One run over one bounder. `replay` turns a candidate point into a witness or None."""
+
+    def __init__(self, bounder: Bounder, replay: Callable[[Tensor], Witness | None], budget: Budget,
+                 options: SearchOptions | None = None, trace: Trace | None = None, watch: Observer | None = None,
+                 phase: str = "bab"):
+        self.bounder, self.replay, self.budget = bounder, replay, budget
+        self.options, self.trace = options or SearchOptions(), trace or NullTrace()
+        self.watch, self.phase = watch or _silent, phase
+        self.queue = Queue()
+        self.size = self.options.first_batch
+        self.leaves, self.domains = 0, 0
+        self.smallest = float("inf")
+        self.failed: Reason | None = None  # latched: a domain that stays open for good
+        self.failed_bound = float("inf")
+
+    def run(self) -> Outcome:
+        """Until everything is closed, a witness is found, or the budget is spent."""
+        batch = self.bounder.root()
+        while True:
+            started = time.monotonic()
+            witness = self._bound(batch)
+            if witness is not None:
+                return self._outcome(witness, None)
+            if not len(self.queue):
+                return self._outcome(None, self.failed)
+            if self.budget.expired:
+                return self._outcome(None, Reason.TIMEOUT)
+            if self.queue.bytes > self.budget.memory_bytes:
+                return self._outcome(None, Reason.MEMORY)
+            self.watch(Progress(self.phase, len(self.queue), self.leaves, self.queue.least))
+            self._adapt(time.monotonic() - started, len(batch))
+            parents = self.queue.pop(self.size)
+            batch = self.bounder.split(parents)
+            self.trace.split(parents, batch)
+
+    def _adapt(self, seconds: float, domains: int) -> None:
+        """Batches grow while rounds are short and shrink when they are long."""
+        if seconds < self.options.round_seconds / 2 and domains >= self.size:
+            self.size = min(self.options.max_batch, self.size * 2)
+        elif seconds > self.options.round_seconds * 2:
+            self.size = max(1, self.size // 2)
+
+    def _bound(self, batch: SubproblemBatch) -> Witness | None:
+        """Bounds a batch, closes what is proved, tests candidates, settles stuck domains, queues the rest."""
+        bounded = self.bounder.bound(batch)
+        self.domains += len(batch)
+        witness = self._replay(bounded.points)
+        if witness is not None:
+            return witness
+        open_ = ~self._close(bounded)
+        stuck = bounded.stuck & open_
+        if bool(stuck.any()):
+            last = self.bounder.decide_stuck(bounded.batch[stuck], self.budget)
+            witness = self._replay(last.points)
+            if witness is not None:
+                return witness
+            undecided = ~self._close(last)
+            if bool(undecided.any()):
+                self.failed = Reason.TIMEOUT if self.budget.expired else Reason.NUMERICS
+                self.failed_bound = min(self.failed_bound, float(last.margin[undecided].nan_to_num(-torch.inf).min()))
+        self.queue.push(bounded.batch[open_ & ~stuck])
+        return None
+
+    def _close(self, bounded: Bounded) -> Tensor:
+        """Mask of the proved domains: finite and positive, NaN is neither."""
+        proved = torch.isfinite(bounded.margin) & (bounded.margin > 0)
+        count = int(proved.sum())
+        if count:
+            self.leaves += count
+            self.smallest = min(self.smallest, float(bounded.margin[proved].min()))
+            self.trace.closed(bounded.batch[proved], bounded.margin[proved])
+        return proved
+
+    def _replay(self, points: Tensor | None) -> Witness | None:
+        if points is None:
+            return None
+        for point in points:
+            witness = self.replay(point)
+            if witness is not None:
+                return witness
+        return None
+
+    def _outcome(self, witness: Witness | None, reason: Reason | None) -> Outcome:
+        open_ = len(self.queue) + (self.failed is not None)
+        closed = witness is None and not open_
+        if closed:
+            reason = None
+        elif witness is None and reason is None:
+            reason = self.failed
+        return Outcome(closed, witness, reason, self.leaves, self.domains, self.smallest,
+                       min(self.queue.least, self.failed_bound), open_)

@@ -1,0 +1,64 @@
+"""Engine `alpha-crown`: optimised slopes for intermediate layers and output (Xu et al. 2021). Sound, incomplete."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from verify.bounds.compact import CompactNetwork
+from verify.bounds.dual import AscentOptions, DualProblem, ascend
+from verify.bounds.root import compact_root, drop_stable, refine, rigorous_rows
+from verify.budget import Budget
+from verify.engines.base import Settings, closed_disjuncts, from_margins
+from verify.errors import OutOfResources
+from verify.query import Query
+from verify.result import Reason, Result
+
+INTERMEDIATE = AscentOptions(iterations=20, lr_alpha=0.25)
+FINAL = AscentOptions(iterations=50, lr_alpha=0.25, lr_weights=0.25)
+
+
+def disjunct_margins(network: CompactNetwork, members: Tensor, margins: Tensor, options: AscentOptions = FINAL,
+                     expired=lambda: False) -> Tensor:
+    """`margins` (D,) raised for the disjuncts that are still open, rows of a disjunct combined with optimised convex
+    weights. Rigorous: the ascent's result is re-evaluated with its rounding charged."""
+    open_ = (~(margins > 0)).nonzero().squeeze(1)
+    open_ = open_[members[open_].any(1)]
+    if not open_.numel():
+        return margins
+    problem = DualProblem.of(network)
+    mine = members[open_]
+    singles = rigorous_rows(network, network.row_weight, network.row_bias, network.row_error)
+    best = torch.where(mine, singles, torch.full_like(singles, -torch.inf)).argmax(1)
+    start = problem.initial(torch.nn.functional.one_hot(best, members.shape[1]))
+    found = ascend(problem, start, members=mine, options=options, expired=expired)
+    bound = problem.rigorous(found.params).nan_to_num(nan=-torch.inf)
+    return margins.index_copy(0, open_, torch.maximum(margins[open_], bound.to(margins.dtype)))
+
+
+class AlphaCrownVerifier:
+    """alpha-CROWN on the collapsed network, several half-spaces of a disjunct combined."""
+
+    name, sound, complete_for, semantics = "alpha-crown", True, "nothing", "real"
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def verify(self, query: Query, budget: Budget) -> Result:
+        box = query.interval()
+        varying = torch.from_numpy(query.varying).to(box.lower.device)
+        members = query.members.to(box.lower.device)
+        expired = lambda: budget.expired  # noqa: E731
+        try:
+            with torch.no_grad():
+                root = compact_root(query.graph, box, varying, budget.memory_bytes, expired)
+                margins = closed_disjuncts(root.row_lower, members)
+                network = root.network.to(dtype=torch.float64)
+                if not bool((margins > 0).all()):
+                    network = drop_stable(refine(network, INTERMEDIATE, expired))
+                    margins = disjunct_margins(network, members, margins.to(torch.float64), FINAL, expired)
+        except TimeoutError:
+            return Result.unknown(Reason.TIMEOUT)
+        except OutOfResources as error:
+            return Result.unknown(Reason.MEMORY, str(error))
+        return from_margins(margins, self.name, budget)

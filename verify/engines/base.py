@@ -1,0 +1,62 @@
+"""What an engine is: one method, honest traits, and what all engines share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from verify.budget import Budget
+from verify.progress import Observer, Progress
+from verify.query import Query
+from verify.result import ClosedTree, Reason, Result, Stats
+
+
+def silent(progress: Progress) -> None:
+    """An observer that looks away."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every engine may be told; device and dtype are those of the query's graph."""
+
+    seed: int = 0
+    watch: Observer = silent
+
+
+class Verifier(Protocol):
+    """One way of deciding a query.
+
+    `sound`: its `verified` is a proof; `complete_for`: networks and properties it always decides, given time;
+    `semantics`: what a verdict speaks about (`real`: the network over exact reals).
+    """
+
+    name: ClassVar[str]
+    sound: ClassVar[bool]
+    complete_for: ClassVar[str]
+    semantics: ClassVar[str]
+
+    def __init__(self, settings: Settings) -> None: ...
+
+    def verify(self, query: Query, budget: Budget) -> Result:
+        """Decides `query` within `budget`."""
+        ...
+
+
+def closed_disjuncts(row_lower: Tensor, members: Tensor) -> Tensor:
+    """Margin (D,) of every disjunct from rigorous row bounds (R,): its best row; NaN never counts."""
+    clean = row_lower.nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+    return torch.where(members.to(clean.device), clean, torch.full_like(clean, -torch.inf)).amax(1) \
+        if members.shape[1] else clean.new_full((members.shape[0],), -torch.inf)
+
+
+def from_margins(margins: Tensor, name: str, budget: Budget) -> Result:
+    """The answer of an incomplete bound method: verified if every disjunct has a positive margin."""
+    least = float(margins.min()) if margins.numel() else float("inf")
+    stats = Stats(seconds=budget.elapsed, domains=1, best_bound=least, method=name)
+    if bool((margins > 0).all()):
+        note = "" if margins.numel() else "nothing is unsafe: the property has no output condition"
+        return Result.verified(ClosedTree(1, least, note), stats=stats)
+    return Result.unknown(Reason.INCOMPLETE, f"best bound {least:.4g}", stats=stats)

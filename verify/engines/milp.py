@@ -1,0 +1,71 @@
+"""Engine `milp`: one mixed-integer program per disjunct on the collapsed network (Tjeng et al. 2019).
+
+A binary per unstable ReLU. Sound by the solver's dual bound with a margin far beyond its tolerances; complete for ReLU
+networks up to that margin."""
+
+from __future__ import annotations
+
+import torch
+
+from verify.budget import Budget
+from verify.engines.alpha_crown import FINAL, INTERMEDIATE, disjunct_margins
+from verify.engines.base import Settings, closed_disjuncts, from_margins
+from verify.bounds.root import compact_root, drop_stable, refine
+from verify.errors import OutOfResources, UnsupportedOperator
+from verify.progress import Progress
+from verify.query import Query
+from verify.result import ClosedTree, Reason, Result, Stats
+
+
+class MilpVerifier:
+    """alpha-CROWN bounds, then HiGHS (or Gurobi where installed and licensed)."""
+
+    name, sound, complete_for, semantics = "milp", True, "ReLU networks", "real"
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def verify(self, query: Query, budget: Budget) -> Result:
+        box = query.interval()
+        varying = torch.from_numpy(query.varying).to(box.lower.device)
+        expired = lambda: budget.expired  # noqa: E731
+        try:
+            with torch.no_grad():
+                root = compact_root(query.graph, box, varying, budget.memory_bytes, expired)
+                margins = closed_disjuncts(root.row_lower, query.members).to(torch.float64)
+                if bool((margins > 0).all()):
+                    return from_margins(margins, self.name, budget)
+                network = drop_stable(refine(root.network.to(dtype=torch.float64), INTERMEDIATE, expired))
+                margins = disjunct_margins(network, query.members, margins, FINAL, expired)
+            return self._solve(query, network, margins, budget)
+        except TimeoutError:
+            return Result.unknown(Reason.TIMEOUT)
+        except OutOfResources as error:
+            return Result.unknown(Reason.MEMORY, str(error))
+        except UnsupportedOperator as error:
+            return Result.unknown(Reason.UNSUPPORTED, str(error))
+
+    def _solve(self, query: Query, network, margins: torch.Tensor, budget: Budget) -> Result:
+        from verify.lp.leaf import decide_milp  # the solver is loaded only when it is needed
+
+        base = query.interval().center.flatten().to(torch.float64)
+        for disjunct in range(margins.numel()):
+            if margins[disjunct] > 0:
+                continue
+            self.settings.watch(Progress("milp", int((~(margins > 0)).sum())))
+            rows = query.members[disjunct].nonzero().squeeze(1).tolist()
+            leaf = decide_milp(network, rows, None, budget.remaining, torch.get_num_threads())
+            margins[disjunct] = max(float(margins[disjunct]), leaf.bound)
+            if not margins[disjunct] > 0:
+                stats = Stats(seconds=budget.elapsed, domains=1, best_bound=leaf.bound, method=self.name)
+                if leaf.candidate is not None:
+                    point = base.clone()
+                    point[network.varying] = torch.from_numpy(leaf.candidate)
+                    witness = query.replay(point.reshape(query.graph.input.shape))
+                    if witness is not None:
+                        return Result.falsified(witness, stats=stats)
+                reason = Reason.TIMEOUT if budget.expired else Reason.NUMERICS
+                return Result.unknown(reason, f"the solver ended with {leaf.status.name.lower()}", stats=stats)
+        least = float(margins.min())
+        stats = Stats(seconds=budget.elapsed, domains=1, best_bound=least, method=self.name)
+        return Result.verified(ClosedTree(1, least), stats=stats)
