@@ -11,6 +11,7 @@ Every tree node keeps its character position `at`, from which messages derive th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, NoReturn
@@ -117,9 +118,11 @@ class _Parser:
         for token in scan(self.text):
             kind = token.lastgroup
             if kind == "right":
-                if not stack:
-                    self.fail(token.start("compare"), "a comparison outside (assert ...)")
-                stack[-1].items.append(self.plain_comparison(token))
+                self.comparison(token, stack)
+            elif kind == "name":
+                if stack:
+                    self.fail(token.start("name"), "a declaration inside another statement; is a ')' missing?")
+                self.declare(token["name"], "Real", token.start("name"))
             elif kind == "open":
                 if len(stack) >= MAX_DEPTH:
                     self.fail(token.start("open"), f"nested deeper than {MAX_DEPTH} parentheses", UnsupportedSpec)
@@ -142,9 +145,15 @@ class _Parser:
             self.fail(stack[0].at, "the parenthesis opened here is never closed")
         return Script(self.source, self.text, self.declared, tuple(self.asserts))
 
-    def plain_comparison(self, token) -> Comparison:
+    def comparison(self, token: re.Match[str], stack: list[_Group]) -> None:
+        """A comparison of plain operands: a whole assertion, or part of the statement on the stack."""
+        whole, op, left, right = token.group("assert", "compare", "left", "right")
         at = token.start("compare")
-        return Comparison(token["compare"], self.operand(token["left"], at), self.operand(token["right"], at), at)
+        found = Comparison(op, self.operand(left, at), self.operand(right, at), at)
+        if bool(whole) != (not stack):
+            inside = "an assert inside another statement; is a ')' missing?"
+            self.fail(at, inside if whole else "a comparison outside (assert ...)")
+        (stack[-1].items if stack else self.asserts).append(found)
 
     def operand(self, word: str, at: int) -> Constant | Variable:
         """A word that is known to be a variable or a number."""
@@ -164,7 +173,7 @@ class _Parser:
                 self.fail(group.at, f"assert takes one condition, found {len(rest)}")
             self.asserts.append(self.formula(rest[0]))
         elif head.text in ("declare-const", "declare-fun"):
-            self.declare(head.text, rest, group.at)
+            self.declaration(head.text, rest, group.at)
         elif head.text == "vnnlib-version" or head.text in _VERSION_2:
             self.version(head.text, rest, group.at)
         elif head.text not in _IGNORED:
@@ -177,12 +186,14 @@ class _Parser:
         if not version.startswith("1."):
             self.fail(at, f"VNN-LIB {version[:20]} is not supported yet; accepted: VNN-LIB 1.0", UnsupportedSpec)
 
-    def declare(self, head: str, rest: list, at: int) -> None:
+    def declaration(self, head: str, rest: list, at: int) -> None:
         if head == "declare-fun" and len(rest) == 3 and _is_empty(rest[1]):
             rest = [rest[0], rest[2]]
         if len(rest) != 2 or not all(isinstance(word, _Symbol) for word in rest):
             self.fail(at, f"cannot read this {head}; expected (declare-const X_0 Real)")
-        name, kind = rest[0].text, rest[1].text
+        self.declare(rest[0].text, rest[1].text, at)
+
+    def declare(self, name: str, kind: str, at: int) -> None:
         if not VARIABLE.fullmatch(name):
             self.fail(at, f"cannot declare {name[:40]!r}; variables are named X_0, X_1, ... and Y_0, Y_1, ...")
         if kind != "Real":

@@ -37,6 +37,8 @@ def test_declarations_crlf_comments_and_housekeeping():
 @pytest.mark.parametrize(("text", "message"), [
     ("(assert (<= X_0 1)", "f:3: the parenthesis opened here is never closed"),
     ("\n(assert (<= X_0 1)))", "f:4: a closing parenthesis without an opening one"),
+    ("(assert (and (<= X_0 1)\n(assert (<= X_0 1))", "f:4: an assert inside another statement; is a ')' missing?"),
+    ("(assert (<= X_0 1)\n(declare-const X_1 Real)", "f:4: a declaration inside another statement"),
     ("(assert (<= X_0 inf))", "f:3: 'inf' is neither a number nor a variable"),
     ("(assert (<= X_0 nan))", "'nan' is neither"),
     ("(assert (<= Z_0 1))", "'Z_0' is neither"),

@@ -2,7 +2,7 @@
 
 from verify.vnnlib.tokens import line_of, scan
 
-KINDS = {"right": "compare", "open": "(", "close": ")", "symbol": "symbol", "bad": "bad"}
+KINDS = {"right": "compare", "name": "declare", "open": "(", "close": ")", "symbol": "symbol", "bad": "bad"}
 
 
 def kinds(text: str) -> list[str]:
@@ -10,9 +10,18 @@ def kinds(text: str) -> list[str]:
 
 
 def test_plain_comparison_is_one_token():
-    assert kinds("(assert (<= X_0 -1.5e-3))") == ["(", "symbol", "compare", ")"]
+    assert kinds("(or (<= X_0 -1.5e-3))") == ["(", "symbol", "compare", ")"]
     token = next(t for t in scan("( >=  Y_1\tY_0 )") if t.lastgroup == "right")
     assert (token["compare"], token["left"], token["right"]) == (">=", "Y_1", "Y_0")
+
+
+def test_whole_statements_are_one_token():
+    (token, _) = scan("(assert\n(<= X_0 1) )")
+    assert token["assert"] and token["left"] == "X_0" and token.start("compare") == 9
+    assert kinds("(declare-const X_12 Real)") == ["declare"]
+    assert kinds("(assert (<= X_0 1) 2)") == ["(", "symbol", "compare", "symbol", ")"]
+    assert kinds("(declare-const X_1 Int)") == ["(", "symbol", "symbol", "symbol", ")"]
+    assert kinds("(assert (<= X_0 1)") == ["(", "symbol", "compare"]
 
 
 def test_other_comparisons_are_taken_apart():
