@@ -8,18 +8,28 @@ from importlib import import_module
 from types import MappingProxyType
 
 _HOME = MappingProxyType({
-    "verify": "verify.api",
     "Budget": "verify.budget",
     "Reason": "verify.result",
     "Result": "verify.result",
+    "Spec": "verify.query",
     "Verdict": "verify.result",
     "VerifyError": "verify.errors",
     "Witness": "verify.result",
+    "linear": "verify.properties",
+    "load_network": "verify.onnx_import.model",
+    "output_range": "verify.properties",
+    "read_spec": "verify.vnnlib",
+    "robustness": "verify.properties",
+    "targeted": "verify.properties",
+    "verify": "verify.api",
 })
 
 __version__ = "0.1.0"
 STARTED = time.monotonic()  # when the process first touched this package: `--timeout` counts from here
-__all__ = ["Budget", "Reason", "Result", "Verdict", "VerifyError", "Witness", "__version__", "verify"]
+__all__ = [
+    "Budget", "Reason", "Result", "Spec", "Verdict", "VerifyError", "Witness", "__version__", "linear", "load_network",
+    "output_range", "read_spec", "robustness", "targeted", "verify",
+]
 
 
 def __getattr__(name: str):
