@@ -108,9 +108,7 @@ def info(
 @app.command()
 def methods() -> int:
     """Lists the engines that `run --method` takes."""
-    from verify import engines
-
-    return _print(Outcome(0, "\n".join(engines.names())))
+    return _print(guarded(_methods))
 
 
 def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> Outcome:
@@ -138,6 +136,12 @@ def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> 
     if verbose:
         lines += [f"  {phase}: {seconds:.3f} s" for phase, seconds in result.stats.phases.items()]
     return Outcome(report.exit_code(result), result.as_vnncomp, "\n".join(lines))
+
+
+def _methods() -> Outcome:
+    from verify import engines
+
+    return Outcome(0, "\n".join(engines.names()))
 
 
 def _explain(network: Path, spec: Path | None) -> Outcome:

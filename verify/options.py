@@ -6,6 +6,7 @@ Every field carries its range, its unit and the reason it exists; the help texts
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -59,17 +60,18 @@ class RunOptions:
     def _check_output(self, option: str, path: Path | None) -> None:
         if path is None:
             return
-        if path.is_dir() or not path.parent.is_dir():
+        if os.path.isdir(path) or not os.path.isdir(path.parent):
             raise InvalidInput(f"{option} cannot be written: {path} needs an existing folder and a file name")
-        if path.exists() and any(path.samefile(source) for source in (self.network, self.spec)):
+        if os.path.exists(path) and any(path.samefile(source) for source in (self.network, self.spec)):
             raise InvalidInput(f"{option} would overwrite the input file {path}")
 
 
 def require_file(what: str, path: Path) -> None:
     """Raises `InvalidInput` when there is no such file."""
-    if path.is_dir():
+    # os.path answers False, where pathlib raises, for names that the system refuses to look up.
+    if os.path.isdir(path):
         raise InvalidInput(f"the {what} must be a file, {path} is a folder")
-    if not path.exists():
+    if not os.path.exists(path):
         raise InvalidInput(f"{what} file not found: {path}")
 
 

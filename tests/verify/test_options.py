@@ -47,6 +47,8 @@ def test_good_devices(files, device):
 def test_missing_files_and_folders(files, tmp_path):
     with pytest.raises(InvalidInput, match="network file not found"):
         RunOptions(Path("missing.onnx"), files[1])
+    with pytest.raises(InvalidInput, match="network file not found"):
+        RunOptions(Path("x" * 5000), files[1])
     with pytest.raises(InvalidInput, match="property must be a file"):
         RunOptions(files[0], tmp_path)
 
