@@ -50,7 +50,7 @@ class Linear(LinearOp):
         return (coeff @ self.weight,)
 
     def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
-        return None if self.bias is None else (coeff @ self.bias).flatten(2).sum(2)
+        return None if self.bias is None else (coeff @ self.bias).reshape(*coeff.shape[:2], -1).sum(2)
 
     def terms(self, *shapes: Shape) -> int:
         return self.weight.shape[1] + 1

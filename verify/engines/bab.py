@@ -1,0 +1,156 @@
+"""Engine `bab`: root bounds, then branch and bound on inputs or ReLUs. No attack: candidates come from the bounds only.
+
+Sound; complete for ReLU networks (ReLU splits end in LPs) up to rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from bab.input_split import InputSplitBounder
+from bab.relu_split import ReluSplitBounder
+from bab.search import Bounder, Outcome, Search
+from verify.bounds.compact import CompactNetwork
+from verify.bounds.dual import AscentOptions
+from verify.bounds.root import Root, compact_root, drop_stable, refine
+from verify.bounds.walk import charges
+from verify.budget import Budget
+from verify.engines.alpha_crown import disjunct_margins
+from verify.engines.base import Settings, closed_disjuncts
+from verify.errors import OutOfResources
+from verify.query import Query
+from verify.result import ClosedTree, Reason, Result, Stats
+
+FEW_INPUTS = 20
+"""At most this many varying inputs are cut; more inputs mean ReLU splits."""
+
+ROOT_SECONDS = 6.0
+"""What refining the intermediate bounds at the root may cost on this machine, as operations at `ROOT_RATE`."""
+ROOT_RATE = 1e10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a query will be searched, and why (one line)."""
+
+    mode: str
+    why: str
+
+
+def choose_mode(query: Query, root: Root) -> Plan:
+    """Input splits for few varying inputs, ReLU splits otherwise."""
+    varying, unstable = len(query.varying), root.network.unstable
+    if varying <= FEW_INPUTS:
+        return Plan("input", f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut")
+    if not root.network.relu_only:
+        return Plan("relu", f"{varying} inputs vary and {unstable} neurons are unstable: ReLUs are split, "
+                            "S-shaped neurons stay relaxed")
+    return Plan("relu", f"{varying} inputs vary and {unstable} ReLUs are unstable: ReLUs are split")
+
+
+def root_options(network: CompactNetwork, iterations: int = 20) -> AscentOptions:
+    """alpha-CROWN for the intermediate bounds, as many iterations as `ROOT_SECONDS` allow."""
+    cost, prefix = 0, 0
+    for layer in network.layers:
+        prefix += layer.weight.numel()
+        cost += 2 * layer.size * 4 * prefix
+    affordable = int(ROOT_SECONDS * ROOT_RATE / max(cost, 1))
+    return AscentOptions(iterations=min(iterations, affordable), lr_alpha=0.25)
+
+
+@dataclass(frozen=True, eq=False)
+class RootState:
+    """Root bounds of a query: what is proved already (`margins` (D,)), and the collapsed network for the search."""
+
+    root: Root
+    network: CompactNetwork
+    margins: Tensor
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def proved(self) -> bool:
+        return bool((self.margins > 0).all())
+
+
+def analyse_root(query: Query, budget: Budget) -> RootState:
+    """CROWN bounds of the query. Raises `TimeoutError`, `OutOfResources`."""
+    box = query.interval()
+    varying = torch.from_numpy(query.varying).to(box.lower.device)
+    with torch.no_grad():
+        root = compact_root(query.graph, box, varying, budget.memory_bytes, lambda: budget.expired)
+    margins = closed_disjuncts(root.row_lower, query.members)
+    return RootState(root, root.network, margins)
+
+
+def strengthen_root(query: Query, state: RootState, budget: Budget) -> RootState:
+    """alpha-CROWN at the root: the rows first (cheap), then the intermediate bounds, then the rows again."""
+    expired = lambda: budget.expired  # noqa: E731
+    members = query.members.to(state.margins.device)
+    with torch.no_grad():
+        network = state.network.to(dtype=torch.float64)
+        margins = disjunct_margins(network, members, state.margins.to(torch.float64), expired=expired)
+        options = root_options(network)
+        if bool((margins > 0).all()) or options.iterations < 4 or budget.expired:
+            return replace(state, network=network, margins=margins)
+        # Most of the work tolerates float32; the bounds it returns are rigorous in the precision they come from.
+        network = drop_stable(refine(network, options, expired))
+        margins = disjunct_margins(network, members, margins, expired=expired)
+    return replace(state, network=network, margins=margins)
+
+
+def search(query: Query, state: RootState, budget: Budget, settings: Settings) -> Result:
+    """Branch and bound from a root that did not decide."""
+    plan = choose_mode(query, state.root)
+    open_disjuncts = ~(state.margins > 0)
+    box = query.interval()
+    bounder: Bounder
+    if plan.mode == "input":
+        bounder = InputSplitBounder(query, box, charges(query.graph, state.root.bounds), open_disjuncts)
+    else:
+        state = strengthen_root(query, state, budget)
+        if state.proved:
+            return _verified(state.margins, 1, "bab", budget, 1)
+        open_disjuncts = ~(state.margins > 0)
+        bounder = ReluSplitBounder(query, state.network, box, open_disjuncts, torch.float32)
+    outcome = Search(bounder, query.replay, budget, watch=settings.watch, phase=f"{plan.mode} splits").run()
+    return _result(outcome, state.margins[~open_disjuncts], plan, budget)
+
+
+def _verified(margins: Tensor, leaves: int, method: str, budget: Budget, domains: int) -> Result:
+    least = float(margins.min()) if margins.numel() else float("inf")
+    return Result.verified(ClosedTree(leaves, least),
+                           stats=Stats(budget.elapsed, domains, least, method))
+
+
+def _result(outcome: Outcome, proved_before: Tensor, plan: Plan, budget: Budget) -> Result:
+    stats = Stats(budget.elapsed, outcome.domains, outcome.best_bound, f"bab ({plan.mode} splits)")
+    if outcome.witness is not None:
+        return Result.falsified(outcome.witness, stats=stats)
+    if outcome.closed:
+        least = min([outcome.smallest_margin, *proved_before.tolist()])
+        return Result.verified(ClosedTree(outcome.leaves, least), stats=stats)
+    detail = f"{outcome.open_domains} domains open, worst bound {outcome.best_bound:.4g}"
+    return Result.unknown(outcome.reason or Reason.NUMERICS, detail, stats=stats)
+
+
+class BabVerifier:
+    """Root bounds and search, without an attack."""
+
+    name, sound, complete_for, semantics = "bab", True, "ReLU networks", "real"
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def verify(self, query: Query, budget: Budget) -> Result:
+        try:
+            state = analyse_root(query, budget)
+            if state.proved:
+                return _verified(state.margins, 1, self.name, budget, 1)
+            return search(query, state, budget, self.settings)
+        except TimeoutError:
+            return Result.unknown(Reason.TIMEOUT)
+        except OutOfResources as error:
+            return Result.unknown(Reason.MEMORY, str(error))

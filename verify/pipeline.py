@@ -1,0 +1,274 @@
+"""From files to a result: load, compare with onnxruntime, run an engine case by case, combine.
+
+`Portfolio` is the default engine: a short attack, root bounds, more attack, branch and bound, under one budget.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from verify.attack.pgd import PgdOptions
+from verify.budget import Budget
+from verify.certificate.witness import Replayer
+from verify.engines import create
+from verify.engines.attack import search_witness
+from verify.engines.bab import RootState, analyse_root, choose_mode, search
+from verify.engines.base import Settings, silent
+from verify.errors import InvalidInput, OutOfResources, ShapeMismatch
+from verify.onnx_import import Network, load_network
+from verify.progress import Observer, Progress
+from verify.query import Case, Query, Spec, lower
+from verify.result import ClosedTree, Reason, Result, Stats, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DOUBLE_FLOPS = 4e6
+"""Networks of more multiplications than this per evaluation are bounded in float32 (with its larger, still rigorous,
+rounding charges); smaller ones in float64."""
+
+COMPARED_POINTS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A network and a property that fit each other."""
+
+    network: Network
+    spec: Spec
+
+    def __post_init__(self) -> None:
+        inputs, outputs = math.prod(self.network.input_shape), math.prod(self.network.output_shape)
+        if (self.spec.inputs, self.spec.outputs) != (inputs, outputs):
+            raise ShapeMismatch(
+                f"{self.spec.source} declares {self.spec.inputs} inputs and {self.spec.outputs} outputs; "
+                f"{self.network.source} has {inputs} and {outputs} (shapes {list(self.network.input_shape)} and "
+                f"{list(self.network.output_shape)})"
+            )
+
+    @cached_property
+    def replayer(self) -> Replayer:
+        return Replayer(self.network.onnx, self.spec)
+
+    def query(self, case: Case, device: str = "cpu", dtype: torch.dtype = torch.float64) -> Query:
+        """The case as an engine sees it: rows appended, graph simplified, moved to device and dtype."""
+        from verify.onnx_import.simplify import simplify
+
+        query = lower(case, self.network.graph, self.spec, lambda x: self.replayer.check(x, case))
+        return replace(query, graph=simplify(query.graph).to(device, dtype))
+
+
+def load_problem(network: str | Path, spec: str | Path) -> Problem:
+    """Reads both files. Raises `VerifyError`s that name the culprit."""
+    from verify.vnnlib import read_spec
+
+    return Problem(load_network(network), read_spec(spec))
+
+
+def compare_import(problem: Problem) -> None:
+    """Our graph against onnxruntime on points of the input set: centre, corners, random ones. Raises `ImportMismatch`.
+    """
+    from verify.onnx_import.compare import compare_with_onnxruntime
+
+    shape = problem.network.input_shape
+    generator = torch.Generator().manual_seed(0)
+    for case in problem.spec.cases[:2]:
+        if case.box.empty is None:
+            box = case.box.interval(shape)
+            points = torch.cat([box.center, box.lower, box.upper, box.sample(COMPARED_POINTS - 3, generator)])
+            compare_with_onnxruntime(problem.network, points)
+
+
+def graph_flops(graph) -> int:
+    """Multiplications of one evaluation, counted at the linear layers."""
+    total = 0
+    for node in graph.nodes:
+        if node.op.linear and node.inputs:
+            total += node.op.terms(*graph.input_shapes(node)) * math.prod(node.shape)
+    return total
+
+
+def choose_dtype(name: str, graph) -> torch.dtype:
+    """The dtype of the bounds: as asked, or by the size of the network."""
+    if name != "auto":
+        return {"float32": torch.float32, "float64": torch.float64}[name]
+    return torch.float32 if graph_flops(graph) > DOUBLE_FLOPS else torch.float64
+
+
+def choose_device(name: str) -> str:
+    """`auto` takes a GPU when there is one; asking for one that is missing is an error."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InvalidInput(f"device {name!r} was asked for, but torch finds no CUDA device; `cpu` would be accepted")
+    return name
+
+
+def solve(problem: Problem, method: str = "portfolio", budget: Budget | None = None, device: str = "auto",
+          dtype: str = "auto", seed: int = 0, on_progress: Observer | None = None) -> Result:
+    """Decides the property. The cases of the spec (input boxes) are decided one after the other: one violated case
+    refutes it, all of them must be proved."""
+    budget = budget or Budget()
+    settings = Settings(seed, on_progress or silent)
+    engine = create(method, settings)
+    settings.watch(Progress("comparing with onnxruntime"))
+    compare_import(problem)
+    loaded = budget.elapsed
+    device = choose_device(device)
+    results: list[Result] = []
+    for case in problem.spec.cases:
+        empty = case.box.empty
+        if empty is not None:
+            results.append(Result.verified(ClosedTree(1, math.inf, f"the input set is empty: X_{empty} has its lower "
+                                                                   "bound above its upper bound")))
+            continue
+        query = problem.query(case, device, choose_dtype(dtype, problem.network.graph))
+        results.append(engine.verify(query, budget))
+        if results[-1].verdict is Verdict.FALSIFIED or budget.expired:
+            break
+    return _with_phase(combine(results, len(problem.spec.cases), budget), "load", loaded)
+
+
+def _with_phase(result: Result, name: str, seconds: float) -> Result:
+    return replace(result, stats=replace(result.stats, phases={name: seconds, **result.stats.phases}))
+
+
+def combine(results: list[Result], cases: int, budget: Budget) -> Result:
+    """One result for all cases: falsified if one is, verified if all are, else the first unknown."""
+    if not results:
+        return Result.verified(ClosedTree(1, math.inf, "the property is empty: nothing is unsafe"))
+    phases: dict[str, float] = {}
+    for result in results:
+        for name, seconds in result.stats.phases.items():
+            phases[name] = phases.get(name, 0.0) + seconds
+    for wanted in (Verdict.FALSIFIED, Verdict.UNKNOWN):
+        found = next((r for r in results if r.verdict is wanted), None)
+        if found is not None:
+            break
+    domains = sum(r.stats.domains for r in results)
+    if found is None and len(results) < cases:
+        return Result.unknown(Reason.TIMEOUT, f"{len(results)} of {cases} input boxes decided",
+                              stats=Stats(budget.elapsed, domains, phases=phases))
+    last = found or results[-1]
+    stats = replace(last.stats, seconds=budget.elapsed, domains=domains, phases=phases)
+    if found is not None:
+        return replace(found, stats=stats)
+    trees = [r.tree for r in results if r.tree is not None]
+    notes = "; ".join(dict.fromkeys(t.note for t in trees if t.note))
+    stats = replace(stats, best_bound=min(t.smallest_margin for t in trees))
+    tree = ClosedTree(sum(t.leaves for t in trees), min(t.smallest_margin for t in trees), notes)
+    return Result.verified(tree, stats=stats)
+
+
+class Portfolio:
+    """The default engine: a short attack, root bounds, a longer attack, then branch and bound."""
+
+    name, sound, complete_for, semantics = "portfolio", True, "ReLU networks", "real"
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def verify(self, query: Query, budget: Budget) -> Result:
+        clock = Clock()
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        result = self._attack(query, budget, generator, PgdOptions(restarts=32, steps=20), clock)
+        if result is None:
+            self.settings.watch(Progress("root bounds", 1))
+            try:
+                state = clock.time("root bounds", lambda: analyse_root(query, budget))
+                result = self._search(query, state, budget, generator, clock)
+            except TimeoutError:
+                result = Result.unknown(Reason.TIMEOUT, "in the root bounds")
+            except OutOfResources as error:
+                result = self._attack(query, budget, generator, PgdOptions(restarts=64, steps=200), clock) \
+                    or Result.unknown(Reason.MEMORY, str(error))
+        return replace(result, stats=replace(result.stats, phases=clock.phases, seconds=budget.elapsed))
+
+    def _search(self, query: Query, state: RootState, budget: Budget, generator: torch.Generator, clock: Clock
+                ) -> Result:
+        if state.proved:
+            return Result.verified(ClosedTree(1, float(state.margins.min()) if state.margins.numel() else math.inf),
+                                   stats=Stats(method="crown", domains=1, best_bound=float(state.margins.min())))
+        options = PgdOptions(restarts=128, steps=100, decay=0.97)
+        result = self._attack(query, budget, generator, options, clock)
+        return result or clock.time("search", lambda: search(query, state, budget, self.settings))
+
+    def _attack(self, query: Query, budget: Budget, generator: torch.Generator, options: PgdOptions, clock: Clock
+                ) -> Result | None:
+        self.settings.watch(Progress("attack", 1))
+        limit = budget.slice(0.1 * budget.remaining if math.isfinite(budget.remaining) else 30.0)
+        witness = clock.time("attack", lambda: search_witness(query, options, generator, lambda: limit.expired))
+        return None if witness is None else Result.falsified(witness, stats=Stats(method="attack"))
+
+
+class Clock:
+    """Seconds per phase, added up."""
+
+    def __init__(self) -> None:
+        self.phases: dict[str, float] = {}
+
+    def time(self, phase: str, work: Callable):
+        start = time.monotonic()
+        try:
+            return work()
+        finally:
+            self.phases[phase] = self.phases.get(phase, 0.0) + time.monotonic() - start
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `verify info` shows: one line each."""
+
+    text: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        return list(self.text)
+
+
+def explain(subject: Problem | Network) -> Explanation:
+    """Shapes, operators, unstable neurons, memory and the method that a run would choose, and why."""
+    network = subject.network if isinstance(subject, Problem) else subject
+    text = [
+        f"network      {network.source}",
+        f"opset        {network.opset}",
+        f"input        {network.input_name} {list(network.input_shape)}",
+        f"output       {list(network.output_shape)}",
+        "operators    " + ", ".join(f"{op} x{count}" for op, count in sorted(network.operators.items())),
+        f"nonlinear    {sum(math.prod(node.shape) for node in network.graph.nonlinear)} neurons in "
+        f"{len(network.graph.nonlinear)} layers",
+        f"work         {graph_flops(network.graph):,} multiplications per evaluation, bounds in "
+        f"{str(choose_dtype('auto', network.graph)).removeprefix('torch.')}",
+    ]
+    if isinstance(subject, Problem):
+        text += _explain_cases(subject)
+    return Explanation(tuple(text))
+
+
+def _explain_cases(problem: Problem) -> Iterable[str]:
+    yield f"property     {problem.spec.source}: {len(problem.spec.cases)} input boxes"
+    for number, case in enumerate(problem.spec.cases[:3]):
+        if case.box.empty is not None:
+            yield f"box {number}        is empty (X_{case.box.empty})"
+            continue
+        query = problem.query(case, dtype=choose_dtype("auto", problem.network.graph))
+        state = analyse_root(query, Budget())
+        network = state.network
+        yield (f"box {number}        {len(query.varying)} of {problem.spec.inputs} inputs vary, {len(case.disjuncts)} "
+               f"disjuncts, {query.rows} rows")
+        yield f"             {network.unstable} unstable neurons in layers of {[layer.size for layer in network.layers]}"
+        matrices = sum(layer.weight.numel() * layer.weight.element_size() for layer in network.layers)
+        yield f"             {matrices / 2**20:.1f} MiB for the collapsed network"
+        open_ = int((~(state.margins > 0)).sum())
+        if not open_:
+            yield f"             CROWN proves it, margin {float(state.margins.min()):.4g}"
+        else:
+            yield f"             CROWN leaves {open_} disjuncts open, worst bound {float(state.margins.min()):.4g}"
+            yield f"             method: {choose_mode(query, state.root).why}"
