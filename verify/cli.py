@@ -113,13 +113,11 @@ def methods() -> int:
 
 def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> Outcome:
     """The work of `run`, inside the supervised process."""
-    from verify import engines, report, runtime, terminal
+    from verify import report, runtime, terminal
     from verify.budget import Budget
     from verify.certificate.witness import write_witness
     from verify.pipeline import load_problem, solve
 
-    if options.method not in engines.names():
-        raise InvalidInput(f"--method takes {', '.join(engines.names())}; got {options.method!r}")
     runtime.configure(options.threads)
     # Half of the limit: the tensors of the analysis, next to the libraries and the solvers.
     memory = {} if options.memory_limit is None else {"memory_bytes": options.memory_limit // 2}
