@@ -167,7 +167,8 @@ def _write_stopped(options: RunOptions, outcome: Outcome) -> None:
     from verify import report
 
     report.write_json(options.json, report.document(
-        options, outcome.line, reason=outcome.message.splitlines()[-1], seconds=time.monotonic() - STARTED))
+        options, outcome.line, reason=outcome.message.splitlines()[-1].removeprefix("error: "),
+        seconds=time.monotonic() - STARTED))
 
 
 def _print(outcome: Outcome, quiet: bool = False) -> int:
