@@ -40,16 +40,16 @@ def exit_code(result: Result) -> int:
 
 def summary(result: Result) -> str:
     """One line for people."""
-    stats = result.stats
-    text = {"VERIFIED": "the property holds", "FALSIFIED": "the property is violated"}.get(result.verdict.name, "")
-    text = text or f"undecided: {result.reason.value}"
-    if result.tree is not None:
-        text += f" (smallest margin {result.tree.smallest_margin:.3g}, {result.tree.leaves} leaves"
-        text += f"; {result.tree.note})" if result.tree.note else ")"
+    stats, tree = result.stats, result.tree
+    how = f"{f' by {stats.method}' if stats.method else ''} in {stats.seconds:.2f} s"
+    detail = f"; {result.detail}" if result.detail else ""
     if result.witness is not None:
-        text += " (counterexample replayed on onnxruntime)"
-    method = f" by {stats.method}" if stats.method else ""
-    return f"{text}{method} in {stats.seconds:.2f} s" + (f"; {result.detail}" if result.detail else "")
+        return f"the property is violated: counterexample found{how}, replayed on onnxruntime{detail}"
+    if tree is not None:
+        leaves = "1 leaf" if tree.leaves == 1 else f"{tree.leaves} leaves"
+        note = f"; {tree.note}" if tree.note else ""
+        return f"the property holds: proved{how} (smallest margin {tree.smallest_margin:.3g}, {leaves}{note}){detail}"
+    return f"undecided{how}: {result.reason.value}{detail}"
 
 
 def document(options: RunOptions, verdict: str, result: Result | None = None, reason: str = "", detail: str = "",
