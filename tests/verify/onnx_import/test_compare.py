@@ -1,0 +1,76 @@
+"""A right import passes, every kind of wrong one is caught, NaN included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from onnx import helper
+
+from tests.verify.onnx_import.models import constant, imported, model, single
+from verify.errors import ImportMismatch, ShapeMismatch
+from verify.graph import Graph
+from verify.onnx_import import compare_with_onnxruntime
+from verify.onnx_import.compare import onnxruntime_outputs
+from verify.ops import Affine, Linear
+
+POINTS = torch.randn(4, 1, 3, generator=torch.Generator().manual_seed(1))
+
+
+def network():
+    known = [constant("w", np.arange(9).reshape(3, 3) - 4), constant("b", [0.5, 0.01, -1])]
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["h"]), helper.make_node("Relu", ["h"], ["y"])]
+    return imported(model(nodes, (1, 3), known))
+
+
+def with_linear(change):
+    """The network, imported with a wrong first layer."""
+    right = network()
+    nodes = tuple(
+        replace(node, op=change(node.op)) if isinstance(node.op, Linear) else node for node in right.graph.nodes
+    )
+    return replace(right, graph=Graph(nodes, right.graph.output))
+
+
+def test_right_import_passes():
+    assert compare_with_onnxruntime(network(), POINTS) < 1e-5
+
+
+def test_runtime_values_by_hand():
+    # Columns of the weight sum to -3, 0 and 3; then the bias, then the ReLU.
+    ones = torch.ones(2, 1, 3)
+    expected = torch.tensor([[[0.0, 0.01, 2.0]], [[0.0, 0.01, 2.0]]], dtype=torch.float64)
+    assert torch.allclose(onnxruntime_outputs(network(), ones), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [
+    lambda op: replace(op, bias=None), lambda op: replace(op, weight=op.weight.T.contiguous()),
+    lambda op: replace(op, bias=op.bias * torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)),
+    lambda op: replace(op, weight=op.weight * 1.01), lambda op: Affine(),
+    lambda op: replace(op, weight=op.weight * torch.nan),
+], ids=["dropped bias", "transposed", "sign of a small bias", "one percent", "identity", "nan"])
+def test_wrong_imports_are_caught(change):
+    with pytest.raises(ImportMismatch, match=r"test\.onnx"):
+        compare_with_onnxruntime(with_linear(change), POINTS)
+
+
+def test_wrong_output_shape_is_caught():
+    squeezed = imported(single("Squeeze", (1, 3))).graph
+    with pytest.raises(ImportMismatch, match="shape"):
+        compare_with_onnxruntime(replace(network(), graph=squeezed), POINTS)
+
+
+def test_points_must_fit():
+    for points in (torch.zeros(2, 3), torch.zeros(0, 1, 3), torch.zeros(())):
+        with pytest.raises(ShapeMismatch, match="points"):
+            compare_with_onnxruntime(network(), points)
+
+
+def test_amplified_rounding_is_no_mismatch():
+    """1e6 + x - 1e6 loses digits in float32: the same loss in our own float32 run explains it."""
+    nodes = [helper.make_node("Add", ["x", "c"], ["h"]), helper.make_node("Relu", ["h"], ["r"]),
+             helper.make_node("Sub", ["r", "c"], ["y"])]
+    proto = model(nodes, (1, 3), [constant("c", 1e6)])
+    assert compare_with_onnxruntime(imported(proto), POINTS) > 1e-4

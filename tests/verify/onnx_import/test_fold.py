@@ -1,0 +1,39 @@
+"""Constants computed on the way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from verify.errors import InvalidInput, UnsupportedOperator
+from verify.onnx_import.fold import constant_node, evaluate
+
+
+def test_integer_arithmetic_stays_integer():
+    (value,) = evaluate(helper.make_node("Div", ["a", "b"], ["c"]), {"a": np.array([7]), "b": np.array([2])}, 13)
+    assert value.dtype == np.int64 and value.tolist() == [3]
+
+
+def test_several_outputs_and_opsets():
+    a = np.arange(5.0)
+    old = evaluate(helper.make_node("Split", ["a"], ["b", "c"], split=[1, 4]), {"a": a}, 11)
+    new = evaluate(helper.make_node("Split", ["a", "s"], ["b", "c"]), {"a": a, "s": np.array([1, 4])}, 13)
+    assert [v.tolist() for v in old] == [v.tolist() for v in new] == [[0.0], [1.0, 2.0, 3.0, 4.0]]
+
+
+def test_constants():
+    assert constant_node(helper.make_node("Constant", [], ["c"], value_ints=[1, 2])).dtype == np.int64
+    assert constant_node(helper.make_node("Constant", [], ["c"], value_float=0.5)).dtype == np.float32
+    with pytest.raises(UnsupportedOperator, match="value_string"):
+        constant_node(helper.make_node("Constant", [], ["c"], value_string="text"))
+
+
+def test_failures_name_the_node():
+    node = helper.make_node("Reshape", ["a", "s"], ["c"], name="bad")
+    with pytest.raises(InvalidInput, match=r"'bad' .*fails"):
+        evaluate(node, {"a": np.arange(3.0), "s": np.array([2, 2])}, 13)
+    with pytest.raises(UnsupportedOperator, match="random"):
+        evaluate(helper.make_node("RandomUniform", [], ["c"], shape=[1]), {}, 13)
+    with pytest.raises(UnsupportedOperator, match="Mystery"):
+        evaluate(helper.make_node("Mystery", ["a"], ["c"]), {"a": np.arange(3.0)}, 13)
