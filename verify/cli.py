@@ -37,6 +37,10 @@ def main() -> None:
         code = _say(f"error: {error}") or error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = _say("error: interrupted") or 130
+    except BrokenPipeError:
+        # Nobody reads the verdict; the interpreter must not fail on the same pipe again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _say("error: standard output was closed") or 70
     sys.stdout.flush()
     sys.stderr.flush()
     if threading.active_count() > 1:

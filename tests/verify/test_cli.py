@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -153,3 +154,14 @@ def test_info_takes_a_network_with_or_without_a_property(verify):
 def test_methods_and_version(verify):
     assert "holds" in verify("methods").stdout.split()
     assert verify("--version").stdout == "verify 0.1.0\n"
+
+
+def test_a_closed_output_is_no_traceback(tmp_path):
+    (tmp_path / "net.onnx").write_text("network")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", FAKE, "run", "net.onnx", "net.onnx", "--method", "holds", "-q"],
+                          stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    os.close(writer)
+    assert done.returncode == 70 and done.stderr.splitlines()[-1] == "error: standard output was closed"
+    assert "Traceback" not in done.stderr
