@@ -246,7 +246,7 @@ def _disjunct(rng, x: np.ndarray, y: np.ndarray, sizes: tuple[int, int], holds: 
     )
 
 
-def _moved(spec: Spec, by: Fraction) -> Spec:
+def moved(spec: Spec, by: Fraction) -> Spec:
     """Every constraint moved by `by`, relative to its constant (at least to 1)."""
 
     def move(h: LinearConstraint) -> LinearConstraint:
@@ -279,6 +279,6 @@ def problem(seed: int) -> Problem:
     exact = ExactNetwork.of(from_bytes(data).graph)
     while True:
         spec = _spec(rng, lambda x: session.run(None, {"x": x})[0].reshape(-1), shape, outputs)
-        near, far = (find_unsafe(exact, _moved(spec, by)) for by in (-MARGIN, MARGIN))
+        near, far = (find_unsafe(exact, moved(spec, by)) for by in (-MARGIN, MARGIN))
         if (near is None) == (far is None):
             return Problem(seed, build.__name__, data, exact, spec, far)
