@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from verify.bounds.crown import chunk_rows, crown_rule, needs_bounds, refine_by_crown
+from verify.bounds.crown import chunk_rows, crown, crown_rule, needs_bounds, refine_by_crown
 from verify.bounds.walk import Bounds, Charges, backward, exact_by_intervals, forward, identity_rows
 from verify.graph import Graph, Node
 from verify.ops import Relu
@@ -92,4 +92,8 @@ def alpha_crown(graph: Graph, box: Interval, coeff: Tensor | None = None, iterat
             size = bounds[graph.output].lower[0].numel()
             coeff = identity_rows(shape, torch.arange(size, device=box.lower.device), (1.0,), box.lower)
     best, _ = optimise_rows(graph, box, graph.output, coeff, bounds, charges=charges, **settings)
+    if intermediate:
+        # Lines of a tighter interval need not be tighter everywhere, so CROWN's own bound can be ahead.
+        with torch.no_grad():
+            best = torch.fmax(best, crown(graph, box, coeff, CROWN, charges)[0])
     return best, bounds

@@ -15,13 +15,12 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Lines:
     """lower_slope z + lower_intercept <= f(z) <= upper_slope z + upper_intercept, each (n, *shape) or (n, r, *shape)
-    when rows have lines of their own (`per_row`)."""
+    when rows have lines of their own; the sides may differ in that."""
 
     lower_slope: Tensor
     lower_intercept: Tensor | None
     upper_slope: Tensor
     upper_intercept: Tensor
-    per_row: bool = False
 
     def pull_back(self, coeff: Tensor) -> tuple[Tensor, Tensor]:
         """Rows on f(z), (n, r, *shape), to rows on z that are below them: positive coefficients take the lower line,
@@ -29,7 +28,7 @@ class Lines:
         positive, negative = coeff.clamp(min=0), coeff.clamp(max=0)
 
         def rows(line: Tensor) -> Tensor:
-            return line if self.per_row or line.dim() == coeff.dim() else line.unsqueeze(1)
+            return line if line.dim() == coeff.dim() else line.unsqueeze(1)
 
         result = positive * rows(self.lower_slope) + negative * rows(self.upper_slope)
         offset = (negative * rows(self.upper_intercept)).flatten(2).sum(2)

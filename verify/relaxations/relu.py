@@ -20,13 +20,15 @@ def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     """Slope and intercept of an upper line, sound as stored.
 
     Any slope in [0, 1] is sound with the intercept max(-slope l, (1 - slope) u): that line is above 0 at l and above u
-    at u, hence above the convex ReLU in between. Two ulp are added for the rounding of the intercept itself.
+    at u, hence above the convex ReLU in between. The intercept's own rounding is added: where the slope is close to 1,
+    u - slope u cancels and its error is relative to u.
     """
     lower, upper = pre.lower.clamp(max=0), pre.upper.clamp(min=0)
     slope = upper / (upper - lower).clamp(min=torch.finfo(lower.dtype).tiny)
     slope = slope.clamp(0, 1)
-    intercept = torch.maximum(-slope * lower, upper - slope * upper)
-    intercept = intercept * (1 + 4 * torch.finfo(lower.dtype).eps)
+    eps = torch.finfo(lower.dtype).eps
+    intercept = torch.maximum(-slope * lower, (upper - slope * upper) + eps * upper)
+    intercept = intercept * (1 + 4 * eps)
     # Exact on stable neurons: relu(z) = z or 0.
     active, inactive = pre.lower >= 0, pre.upper <= 0
     zero, one = torch.zeros_like(slope), torch.ones_like(slope)
@@ -66,4 +68,4 @@ def relu_lines(pre: Interval, alpha: Tensor | None = None, rule: str = "adaptive
     if per_row:
         active, inactive = active.unsqueeze(1), inactive.unsqueeze(1)
     lower = torch.where(active, torch.ones_like(lower), torch.where(inactive, torch.zeros_like(lower), lower))
-    return Lines(lower, None, slope, intercept, per_row)
+    return Lines(lower, None, slope, intercept)
