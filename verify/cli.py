@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from verify import STARTED, __version__
-from verify.errors import InvalidInput, VerifyError
+from verify.errors import InvalidInput
 from verify.options import RunOptions, help_text, parse_size, require_file
 from verify.supervise import Outcome, guarded, supervise
 
@@ -29,24 +29,23 @@ _UsageError = typer.BadParameter.__mro__[2]  # ClickException, wherever this ver
 
 def main() -> None:
     """The console script `verify`."""
-    try:
-        code = app(standalone_mode=False) or 0
-    except _UsageError as error:
-        code = _say(f"error: {' '.join(error.format_message().split())} See verify --help.") or error.exit_code
-    except VerifyError as error:
-        code = _say(f"error: {error}") or error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        code = _say("error: interrupted") or 130
-    except BrokenPipeError:
-        # Nobody reads the verdict; the interpreter must not fail on the same pipe again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = _say("error: standard output was closed") or 70
-    sys.stdout.flush()
-    sys.stderr.flush()
+    # An exception that reached the interpreter would exit with 1, which means violated.
+    code = _print(guarded(_invoke))
     if threading.active_count() > 1:
         # Work that was given up in a thread (no fork here) must not hold the process back.
+        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _invoke() -> Outcome:
+    """Runs the command; what it had to say it has printed, unless it ended in an error."""
+    try:
+        return Outcome(app(standalone_mode=False) or 0)
+    except _UsageError as error:
+        return Outcome(error.exit_code, "", f"error: {' '.join(error.format_message().split())} See verify --help.")
+    except (KeyboardInterrupt, typer.Abort):
+        return Outcome(130, "", "error: interrupted")
 
 
 def _version(wanted: bool) -> None:
@@ -177,15 +176,17 @@ def _write_stopped(options: RunOptions, outcome: Outcome) -> None:
 
 def _print(outcome: Outcome, quiet: bool = False) -> int:
     if outcome.message and not (quiet and outcome.exit_code <= 4):
-        _say(outcome.message)
-    if outcome.line:
-        print(outcome.line, flush=True)
+        print(outcome.message, file=sys.stderr, flush=True)
+    try:
+        if outcome.line:
+            print(outcome.line, flush=True)
+    except OSError as error:
+        # Handled here because typer would exit with 1, which means violated. Nobody got the verdict; the interpreter
+        # must not fail on the same stream again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"error: cannot write to standard output: {error.strerror}", file=sys.stderr, flush=True)
+        return 70
     return outcome.exit_code
-
-
-def _say(text: str) -> int:
-    print(text, file=sys.stderr, flush=True)
-    return 0
 
 
 def _clear_live_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -163,5 +164,25 @@ def test_a_closed_output_is_no_traceback(tmp_path):
     done = subprocess.run([sys.executable, "-c", FAKE, "run", "net.onnx", "net.onnx", "--method", "holds", "-q"],
                           stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     os.close(writer)
-    assert done.returncode == 70 and done.stderr.splitlines()[-1] == "error: standard output was closed"
+    assert done.returncode == 70
+    assert done.stderr.splitlines()[-1] == "error: cannot write to standard output: Broken pipe"
     assert "Traceback" not in done.stderr
+
+
+def test_a_bug_of_the_command_line_itself_does_not_look_like_a_verdict(verify, tmp_path):
+    script = FAKE.replace("main()\n", "import verify.cli\nverify.cli.RunOptions = None\nmain()\n")
+    done = subprocess.run([sys.executable, "-c", script, "run", "net.onnx", "spec.vnnlib"], capture_output=True,
+                          text=True, cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("", 70) and done.stderr.startswith("error: internal error")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_has_no_verdict(tmp_path, number, code):
+    for name in ("net.onnx", "spec.vnnlib"):
+        (tmp_path / name).write_text("")
+    process = subprocess.Popen([sys.executable, "-c", FAKE, "run", "net.onnx", "spec.vnnlib", "--method", "hang"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stderr.readline() == "noise from a library\n"  # the work is under way
+    process.send_signal(number)
+    stdout, stderr = process.communicate()
+    assert (stdout, process.returncode) == ("", code) and "Traceback" not in stderr
