@@ -58,7 +58,7 @@ class LinearOp(Op):
 
     linear: ClassVar[bool] = True
     moves_only: ClassVar[bool] = False
-    """True when every output entry is one input entry or a constant: no rounding, intervals pass entry by entry."""
+    """True when nothing is rounded in either direction: each output entry is an input entry, read at most once."""
 
     @abstractmethod
     def spread(self, *radii: Tensor) -> Tensor:

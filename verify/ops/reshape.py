@@ -10,6 +10,7 @@ from torch import Tensor
 
 from verify.errors import ShapeMismatch
 from verify.ops.base import LinearOp, Shape
+from verify.sets import Interval, gamma
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +63,22 @@ class Gather(LinearOp):
     """Output entry k is input entry `indices`[k] (flat, row-major), or `fill` where the index is -1.
 
     `indices` (int64) has the output's shape. Covers Slice, Split, Gather, Pad, Expand and broadcasting; its transpose
-    scatters with addition because an entry may be read several times.
+    scatters with addition because an entry may be read several times, which rounds: `rounding` charges it.
     """
 
-    moves_only = True
     indices: Tensor
     fill: float = 0.0
+
+    @property
+    def moves_only(self) -> bool:
+        """Entries read once and zeros round nowhere, in neither direction."""
+        return self.fill == 0 and self._readings() <= 1
+
+    def _readings(self) -> int:
+        """How often the most popular entry is read."""
+        flat = self.indices.flatten()
+        counts = torch.bincount(flat[flat >= 0])
+        return int(counts.max()) if counts.numel() else 0
 
     def output_shape(self, *shapes: Shape) -> Shape:
         if self.indices.numel() and int(self.indices.max()) >= math.prod(shapes[0]):
@@ -86,6 +97,17 @@ class Gather(LinearOp):
 
     def spread(self, *radii: Tensor) -> Tensor:
         return self._read(radii[0], 0.0)
+
+    def interval(self, *inputs: Interval) -> Interval:
+        """Exact, but for a `fill` that the dtype cannot hold."""
+        dtype = inputs[0].lower.dtype
+        rounded = float(torch.tensor(self.fill, dtype=dtype)) != self.fill
+        pad = gamma(1, dtype) * abs(self.fill) if rounded else 0.0
+        return Interval(self._read(inputs[0].lower, self.fill - pad), self._read(inputs[0].upper, self.fill + pad))
+
+    def rounding(self, *magnitudes: Tensor) -> Tensor:
+        total = self._read(magnitudes[0], abs(self.fill))
+        return gamma(self._readings(), total.dtype) * total
 
     def offset(self) -> Tensor | None:
         if self.fill == 0:

@@ -30,9 +30,8 @@ class Input(Op):
 
 @dataclass(frozen=True, eq=False)
 class Constant(LinearOp):
-    """A fixed tensor: y = b. `value`: (*shape)."""
+    """A fixed tensor: y = b. `value`: (*shape). A graph in float32 holds it rounded, which the bounds charge."""
 
-    moves_only = True
     value: Tensor
 
     def output_shape(self, *shapes: Shape) -> Shape:
@@ -40,9 +39,6 @@ class Constant(LinearOp):
 
     def evaluate(self, *xs: Tensor) -> Tensor:
         return self.value.unsqueeze(0)
-
-    def interval(self, *inputs: Interval) -> Interval:
-        return Interval(self.value.unsqueeze(0), self.value.unsqueeze(0))
 
     def spread(self, *radii: Tensor) -> Tensor:
         return self.value.unsqueeze(0) * 0
