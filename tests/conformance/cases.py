@@ -31,9 +31,11 @@ def tensor(*shape: int) -> torch.Tensor:
 LINEAR = {
     "linear": (Linear(tensor(4, 3), tensor(4)), ((3,),)),
     "linear-no-bias": (Linear(tensor(4, 3)), ((1, 3),)),
+    "linear-wide": (Linear(tensor(900, 2), tensor(900)), ((2,),)),
     "linear-rows": (Linear(tensor(2, 3), tensor(2)), ((1, 5, 3),)),
     "linear-merged": (Linear(tensor(2, 3), tensor(2), tensor(2).abs() + 5, tensor(2).abs(), tensor(3).abs()), ((3,),)),
     "conv": (Conv(tensor(4, 2, 3, 3), tensor(4)), ((1, 2, 5, 6),)),
+    "conv-wide": (Conv(tensor(40, 1, 3, 3), tensor(40), padding=(1, 1)), ((1, 1, 9, 9),)),
     "conv-no-bias": (Conv(tensor(4, 2, 3, 2)), ((1, 2, 5, 6),)),
     "conv-stride-pad": (Conv(tensor(4, 2, 3, 3), tensor(4), (2, 3), (1, 2)), ((1, 2, 6, 7),)),
     "conv-stride-leaves-a-rest": (Conv(tensor(3, 2, 2, 2), tensor(3), (3, 3)), ((1, 2, 7, 6),)),

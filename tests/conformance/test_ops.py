@@ -83,7 +83,7 @@ def test_interval_of_a_point_is_tight(name):
     op, shapes = CASES[name]
     points = inputs(shapes, 1)
     bounds, value = op.interval(*(Interval(x, x) for x in points)), op.evaluate(*points)
-    assert bool((bounds.width <= 1e-12 * (1 + value.abs())).all())
+    assert bool((bounds.width <= 1e-11 * (1 + value.abs())).all())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -160,7 +160,7 @@ def test_rounding_covers_float32(name):
 
 @pytest.mark.parametrize("name", LINEAR)
 def test_the_adjoint_in_float32_is_charged(name):
-    """|<c, W x> - <W^T c, x>| is at most |c| . rounding(|x|), plus the final dot product."""
+    """|<c, W x> - <W^T c, x>| is at most |c| . rounding(|x|): long sums over the outputs included."""
     op, shapes = LINEAR[name]
     low, out = op.to(CPU, torch.float32), tuple(op.output_shape(*shapes))
     points = [x.float() for x in inputs(shapes, 9)]
@@ -172,8 +172,7 @@ def test_the_adjoint_in_float32_is_charged(name):
         total = total + (part.double() * x.double().unsqueeze(1)).flatten(2).sum(2)
     charged = low.rounding(*(x.abs() for x in points)) if not low.moves_only else torch.zeros(DOMAINS, *out)
     allowed = (coeff.abs() * charged.unsqueeze(1)).flatten(2).sum(2).double()
-    sums = 0 if offset is None else 1e-6 * (coeff.abs() * low.offset_magnitude()).flatten(2).sum(2).double()
-    assert bool(((total - exact).abs() <= allowed + sums + 1e-12).all())
+    assert bool(((total - exact).abs() <= allowed + 1e-12).all())
 
 
 @pytest.mark.parametrize("name", [name for name in LINEAR if LINEAR[name][0].moves_only])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from verify.ops.base import LinearOp, Shape
+from verify.ops.base import LinearOp, Shape, wide_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Affine(LinearOp):
         return (coeff if self.scale is None else coeff * self.scale,)
 
     def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
-        return None if self.shift is None else (coeff * self.shift).flatten(2).sum(2)
+        return None if self.shift is None else wide_sum(coeff * self.shift)
 
     def terms(self, *shapes: Shape) -> int:
         return 2

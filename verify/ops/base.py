@@ -13,6 +13,7 @@ Letters in shapes: n domains, r rows, o / i output / input neurons, c h w channe
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -22,6 +23,11 @@ from torch import Tensor
 from verify.sets import Interval, gamma
 
 Shape = tuple[int, ...]
+
+
+def wide_sum(products: Tensor) -> Tensor:
+    """Sum over everything but domains and rows, (n, r, ...) -> (n, r), accumulated in float64."""
+    return products.flatten(2).sum(2, dtype=torch.float64).to(products.dtype)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,20 +86,25 @@ class LinearOp(Op):
     def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
         """rows . b: (n, r), or None."""
         offset = self.offset()
-        return None if offset is None else (coeff * offset.unsqueeze(1)).flatten(2).sum(2)
+        return None if offset is None else wide_sum(coeff * offset.unsqueeze(1))
 
     def terms(self, *shapes: Shape) -> int:
-        """How many products one output entry sums (for the rounding error)."""
+        """How many products one entry sums, of the output going forward or of the input in `pull_back`, at most."""
         return 1
 
     def rounding(self, *magnitudes: Tensor) -> Tensor:
         """Bounds the rounding error of `evaluate` (any order of summation) and of the folded weights themselves,
-        for inputs of at most these magnitudes: gamma (|W| m + |b|)."""
+        in either direction, for inputs of at most these magnitudes: gamma (|W| m + |b|)."""
+        shapes = tuple(tuple(m.shape[1:]) for m in magnitudes)
         total = self.spread(*magnitudes)
+        relative = gamma(self.terms(*shapes), total.dtype)
+        total = relative * total
         offset = self.offset_magnitude()
         if offset is not None:
-            total = total + offset
-        return gamma(self.terms(*(m.shape[1:] for m in magnitudes)), total.dtype) * total
+            # `pull_back_offset` sums over all output entries, in float64 whatever the dtype of the graph.
+            whole = gamma(math.prod(self.output_shape(*shapes)), torch.float64)
+            total = total + (relative + whole) * offset
+        return total
 
     def interval(self, *inputs: Interval) -> Interval:
         if self.moves_only:

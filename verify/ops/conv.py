@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -52,7 +53,9 @@ class _ConvBase(LinearOp):
         return super().offset_magnitude()
 
     def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
-        return None if self.bias is None else (coeff.sum((-1, -2)) @ self.bias).sum(2)
+        if self.bias is None:
+            return None
+        return (coeff.sum((-1, -2), dtype=torch.float64) @ self.bias.double()).sum(2).to(coeff.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,8 @@ class Conv(_ConvBase):
         return (x.unflatten(0, lead),)
 
     def terms(self, *shapes: Shape) -> int:
-        return self.weight[0].numel() + 1
+        kernel = self.weight[0, 0].numel()
+        return max(self.weight[0].numel() + 1, self.weight.shape[0] // self.groups * kernel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,4 +131,5 @@ class ConvTranspose(_ConvBase):
         return (x[..., : size[0], : size[1]].unflatten(0, lead),)
 
     def terms(self, *shapes: Shape) -> int:
-        return self.weight.shape[0] // self.groups * self.weight[0, 0].numel() + 1
+        kernel = self.weight[0, 0].numel()
+        return max(self.weight.shape[0] // self.groups, self.weight.shape[1]) * kernel + 1

@@ -50,10 +50,12 @@ class Linear(LinearOp):
         return (coeff @ self.weight,)
 
     def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
-        return None if self.bias is None else (coeff @ self.bias).reshape(*coeff.shape[:2], -1).sum(2)
+        if self.bias is None:
+            return None
+        return (coeff.double() @ self.bias.double()).reshape(*coeff.shape[:2], -1).sum(2).to(coeff.dtype)
 
     def terms(self, *shapes: Shape) -> int:
-        return self.weight.shape[1] + 1
+        return max(self.weight.shape[1] + 1, self.weight.shape[0])
 
     def rounding(self, *magnitudes: Tensor) -> Tensor:
         total = super().rounding(*magnitudes)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from verify.errors import ShapeMismatch
-from verify.ops.base import LinearOp, Shape
+from verify.ops.base import LinearOp, Shape, wide_sum
 from verify.sets import Interval, gamma
 
 
@@ -117,7 +117,7 @@ class Gather(LinearOp):
     def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
         if self.fill == 0:
             return None
-        return coeff.flatten(2)[..., self.indices.flatten() < 0].sum(2) * self.fill
+        return wide_sum(coeff.flatten(2)[..., self.indices.flatten() < 0]) * self.fill
 
     def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
         flat = self.indices.flatten()

@@ -47,6 +47,7 @@ def test_file_and_compressed_files_are_the_same_network(tmp_path):
         (gzip.compress(tiny().SerializeToString())[:-20], "gzip"),
         (tiny().SerializeToString()[:-30], "ONNX"),
     ],
+    ids=["empty", "lfs", "gzip", "text", "cut gzip", "cut"],
 )
 def test_unreadable_files(tmp_path, content, word):
     (tmp_path / "bad.onnx").write_bytes(content)
