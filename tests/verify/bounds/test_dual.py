@@ -1,0 +1,229 @@
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+
+from tests.verify.bounds.laws import assert_below, roots, row_minima
+from tests.verify.bounds.networks import ALL, RELU
+from tests.verify.bounds.test_compact import compact_values
+from verify.bounds.dual import AscentOptions, DualParams, DualProblem, ascend, project_to_simplex
+
+GENERATOR_SEED = 5
+
+
+def random_params(problem, n, generator, wild=False):
+    """Random dual variables of n subproblems; `wild` ones lie outside the legal ranges."""
+    u, r = problem.network.unstable, problem.network.row_weight.shape[0]
+    dtype = problem.network.row_weight.dtype
+
+    def draw(*shape):
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    alpha, upper, beta, weights = draw(n, u), draw(n, u), draw(n, u) ** 3 * 2, draw(n, r) + 0.01
+    if wild:
+        alpha, upper, beta = 3 * alpha - 1, 3 * upper - 1, 2 * beta - 1
+    weights /= weights.sum(1, keepdim=True)
+    return DualParams(*(t.to(dtype) for t in (alpha, upper, beta, weights)))
+
+
+def random_signs(network, n, generator):
+    relu = torch.cat([torch.full((layer.size,), type(layer.op).__name__ == "Relu") for layer in network.layers]
+                     or [torch.zeros(0, dtype=torch.bool)])
+    signs = torch.randint(-1, 2, (n, network.unstable), generator=generator) * relu
+    return (signs * (torch.rand(n, network.unstable, generator=generator) < 0.5)).to(torch.int8)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_rigorous_is_below_every_point_for_any_parameters(name):
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    for what, graph, box, root in roots([name]):
+        low = row_minima(graph, box)
+        for network in (root.network, root.network.to(dtype=torch.float32)):
+            problem = DualProblem.of(network)
+            params = random_params(problem, 12, generator, wild=True)
+            params = replace(params, weights=torch.eye(3, dtype=params.weights.dtype).repeat(4, 1))
+            bound = problem.rigorous(params)
+            assert_below(bound.reshape(4, 3), low.expand(4, 3), what)
+
+
+@pytest.mark.parametrize("name", ["mlp", "residual", "maximum", "mixed", "conv"])
+def test_split_bounds_hold_on_the_points_of_the_split(name):
+    """Signs are taken from the points themselves, so every subproblem contains at least one."""
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    for what, graph, box, root in roots([name], which=(1, 2, 4)):
+        exact = graph.to(dtype=torch.float64)
+        x = box.sample(300, generator).double()
+        truth = exact.evaluate(x)
+        wanted = [graph[layer.node].inputs[0] for layer in root.network.layers]
+        values = exact.values(x, wanted)
+        pre = torch.cat([values[name].flatten(1)[:, layer.neurons]
+                         for name, layer in zip(wanted, root.network.layers, strict=True)] or [x.flatten(1)[:, :0]], 1)
+        for network in (root.network, root.network.to(dtype=torch.float32)):
+            problem = DualProblem.of(network)
+            signs = random_signs(network, 20, generator)
+            signs = torch.where(signs != 0, torch.where(pre[:20] > 0, 1, -1), 0).to(torch.int8)
+            params = random_params(problem, 20, generator, wild=True)
+            bound = problem.rigorous(params, signs).double()
+            assert not bool(bound.isnan().any())
+            legal = params.weights.clamp(min=0).double()
+            agrees = ((signs.unsqueeze(1) == 0) | (signs.unsqueeze(1) * pre.unsqueeze(0) >= 0)).all(2)
+            assert bool(agrees[:, :20].diagonal().all())
+            mixed = legal @ truth.T
+            low = torch.where(agrees, mixed, torch.inf).amin(1)
+            assert bool((bound <= low + 1e-10 * (1 + low.abs())).all()), what
+
+
+def test_ascent_with_splits_stays_sound():
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    for what, graph, box, root in roots(["mlp", "maximum"], which=(1, 2)):
+        network = root.network
+        problem = DualProblem.of(network)
+        x = box.sample(2000, generator)
+        rows, pre = compact_values(network, x.flatten(1)[:, network.varying])
+        signs = random_signs(network, 30, generator)
+        members = torch.rand(30, 3, generator=generator) < 0.7
+        members[:, 0] = True
+        weights = members.to(network.row_weight.dtype) / members.sum(1, keepdim=True)
+        found = ascend(problem, problem.initial(weights), signs, members, AscentOptions(10), enough=float("inf"))
+        bound = problem.rigorous(found.params, signs).double()
+        agrees = ((signs.unsqueeze(1) == 0) | (signs.unsqueeze(1) * pre.unsqueeze(0) >= 0)).all(2)
+        worst = torch.where(members.unsqueeze(1), rows.unsqueeze(0), -torch.inf).amax(2)
+        low = torch.where(agrees, worst, torch.inf).amin(1)
+        assert bool((bound <= low + 1e-6 * (1 + low.abs())).all()), what
+        assert bool(torch.equal(found.params.weights > 0, (found.params.weights > 0) & members)), what
+
+
+def test_ascent_never_goes_below_its_start_and_gains():
+    gained = 0.0
+    for what, _, _, root in roots(["mlp", "residual", "conv", "mixed"], dtypes=(torch.float64,), which=(1, 2)):
+        problem = DualProblem.of(root.network)
+        start = problem.initial(torch.eye(3, dtype=torch.float64))
+        first = problem.backward(start).bound
+        found = ascend(problem, start, options=AscentOptions(15, lr_alpha=0.25), enough=float("inf"))
+        assert bool((found.bound >= first).all()), what
+        assert torch.allclose(problem.backward(found.params).bound, found.bound, rtol=1e-12, atol=1e-12), what
+        gained = max(gained, float((found.bound - first).max()))
+    assert gained > 1e-2
+
+
+def gradients(problem, params, signs):
+    """What `ascend` follows, written out from the module's docstring."""
+    done = problem.backward(params, signs)
+    v, z = problem.relaxed_values(done, params, signs)
+    form = done.form[:, problem.network.inputs :]
+    lines = problem.lines
+    free = (signs == 0).to(form.dtype)
+    lower = form.clamp(min=0) * free * (z * lines.lower_slope_step + lines.lower_intercept_step)
+    upper = form.clamp(max=0) * free * (z * lines.upper_slope_step + lines.upper_intercept_step)
+    rows = v @ problem.network.row_weight.T + problem.network.row_bias
+    return {"alpha": lower, "upper": upper, "beta": -signs * z, "weights": rows}
+
+
+@pytest.mark.parametrize("name", ["mlp", "residual", "mixed", "tanh"])
+def test_gradients_agree_with_finite_differences(name):
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    for what, _, _, root in roots([name], dtypes=(torch.float64,), which=(1, 2)):
+        problem = DualProblem.of(root.network)
+        params = random_params(problem, 2, generator)
+        signs = random_signs(root.network, 2, generator)
+        step = 1e-6
+        for field, gradient in gradients(problem, params, signs).items():
+            value = getattr(params, field)
+            for k in range(value.shape[1]):
+                if field == "beta" and not bool((signs[:, k] != 0).all()):
+                    continue
+                ends = []
+                for sign in (1, -1):
+                    moved = value.clone()
+                    moved[:, k] += sign * step
+                    ends.append(problem.backward(replace(params, **{field: moved}), signs).bound)
+                numeric = (ends[0] - ends[1]) / (2 * step)
+                assert torch.allclose(numeric, gradient[:, k], rtol=1e-4, atol=1e-5), (what, field, k)
+
+
+@pytest.mark.parametrize("name", ["mlp", "mixed"])
+def test_first_ascent_step_moves_along_the_gradient(name):
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    for what, _, _, root in roots([name], dtypes=(torch.float64,), which=(2,)):
+        problem = DualProblem.of(root.network)
+        params = random_params(problem, 3, generator)
+        signs = random_signs(root.network, 3, generator)
+        small = AscentOptions(1, lr_alpha=1e-5, lr_beta=1e-5, lr_weights=1e-5)
+        found = ascend(problem, params, signs, None, small, enough=float("inf"))
+        expected = gradients(problem, params, signs)
+        better = found.bound > problem.backward(params, signs).bound
+        assert bool(better.any()), what
+        moved = found.params.alpha - params.alpha
+        clear = (moved.abs() > 1e-7) & better.unsqueeze(1)
+        assert bool((moved.sign() == expected["alpha"].sign())[clear].all()), what
+
+
+def test_a_pass_does_not_depend_on_its_batch():
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    for what, _, _, root in roots(dtypes=(torch.float64,), which=(2,)):
+        problem = DualProblem.of(root.network)
+        params, signs = random_params(problem, 6, generator), random_signs(root.network, 6, generator)
+        together = problem.rigorous(params, signs)
+        order = torch.tensor([4, 2, 0])
+        assert torch.allclose(problem.rigorous(params[order], signs[order]), together[order], rtol=1e-12), what
+        options = AscentOptions(4)
+        alone = ascend(problem, params[3:4], signs[3:4], None, options, float("inf")).bound
+        assert torch.allclose(ascend(problem, params, signs, None, options, float("inf")).bound[3:4], alone), what
+
+
+def test_fully_split_relu_networks_are_exact():
+    """With every neuron fixed and the best beta nothing is relaxed: at beta = 0 the bound is that of the affine piece."""
+    for what, _, _, root in roots(RELU, dtypes=(torch.float64,), which=(1,)):
+        network = root.network
+        problem = DualProblem.of(network)
+        x = network.x_lower + (network.x_upper - network.x_lower) / 2
+        _, pre = compact_values(network, x.unsqueeze(0))
+        signs = torch.where(pre >= 0, 1, -1).to(torch.int8)
+        params = problem.initial(torch.eye(3, dtype=torch.float64))
+        done = problem.backward(params, signs.expand(3, -1))
+        line = done.form[:, : network.inputs] @ x + done.offset
+        rows, _ = compact_values(network, x.unsqueeze(0))
+        assert torch.allclose(line, rows[0], rtol=1e-9, atol=1e-9), what
+
+
+def test_numbers_that_are_not_finite_never_become_bounds():
+    for _, _, _, root in roots(["mlp"], dtypes=(torch.float32,), which=(2,)):
+        problem = DualProblem.of(root.network)
+        good = problem.initial(torch.eye(3))
+        for name, value in product(("alpha", "beta", "weights"), (float("nan"), float("inf"))):
+            field = torch.full_like(getattr(good, name), value)
+            signs = torch.ones(3, root.network.unstable, dtype=torch.int8)
+            bound = problem.rigorous(replace(good, **{name: field}), signs)
+            assert not bool(torch.isinf(bound).any())
+            if name == "weights" or value != value:
+                assert name == "alpha" or not bool((bound > -torch.inf).any())
+
+
+def simplex_by_search(weights, members):
+    """The nearest convex weights, from the best support among all subsets."""
+    best = None
+    free = [k for k in range(len(weights)) if members[k]]
+    for mask in product((False, True), repeat=len(free)):
+        support = [k for k, on in zip(free, mask, strict=True) if on]
+        if support:
+            shift = (sum(weights[k] for k in support) - 1) / len(support)
+            point = [weights[k] - shift if k in support else 0.0 for k in range(len(weights))]
+            distance = sum((a - b) ** 2 for a, b in zip(point, weights, strict=True))
+            if min(point) >= 0 and (best is None or distance < best[0]):
+                best = (distance, point)
+    return best[1]
+
+
+def test_projection_to_the_simplex_by_brute_force():
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    weights = torch.randn(60, 4, generator=generator, dtype=torch.float64) * 3
+    weights[:5] = torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64)
+    members = torch.rand(60, 4, generator=generator) < 0.6
+    members[:, 1] = True
+    # A coordinate outside the members is not part of the distance.
+    reference = torch.tensor([simplex_by_search(torch.where(m, w, 0.0).tolist(), m.tolist())
+                              for w, m in zip(weights, members, strict=True)], dtype=torch.float64)
+    found = project_to_simplex(weights, members)
+    assert torch.allclose(found, reference, atol=1e-9)
+    assert torch.allclose(project_to_simplex(found, members), found, atol=1e-9)
