@@ -72,7 +72,8 @@ def varying(box: Interval) -> Tensor:
     return (box.upper > box.lower).flatten().nonzero().squeeze(1)
 
 
-def roots(names=ALL, seeds: int = 1, dtypes=DTYPES, which=(0, 1, 2, 3, 4)) -> Iterator[tuple[str, Graph, Interval, Root]]:
+def roots(names=ALL, seeds: int = 1, dtypes=DTYPES, which=(0, 1, 2, 3, 4)
+          ) -> Iterator[tuple[str, Graph, Interval, Root]]:
     """(name, graph ending in rows, one box, its collapsed root)."""
     for name, graph, batch in cases(names, seeds, dtypes):
         tail = with_rows(graph, 3)

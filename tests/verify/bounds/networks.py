@@ -1,8 +1,9 @@
-"""Small graphs of every kind that the bounds must handle, with batches of boxes, and points that try to break a bound."""
+"""Small graphs of every kind that the bounds must handle, batches of boxes, and points that try to break a bound."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ class Builder:
 def mlp(seed: int = 0, sizes: tuple[int, ...] = (3, 6, 5, 2), act: Op | None = None) -> Graph:
     b = Builder((1, sizes[0]), seed)
     name = "x"
-    for i, o in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for i, o in pairwise(sizes[:-1]):
         name = b.add(act or Relu(), b.dense(name, i, o))
     return b.graph(b.dense(name, sizes[-2], sizes[-1]))
 

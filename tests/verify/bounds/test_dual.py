@@ -76,7 +76,7 @@ def test_split_bounds_hold_on_the_points_of_the_split(name):
 
 def test_ascent_with_splits_stays_sound():
     generator = torch.Generator().manual_seed(GENERATOR_SEED)
-    for what, graph, box, root in roots(["mlp", "maximum"], which=(1, 2)):
+    for what, _, box, root in roots(["mlp", "maximum"], which=(1, 2)):
         network = root.network
         problem = DualProblem.of(network)
         x = box.sample(2000, generator)
@@ -173,7 +173,7 @@ def test_a_pass_does_not_depend_on_its_batch():
 
 
 def test_fully_split_relu_networks_are_exact():
-    """With every neuron fixed and the best beta nothing is relaxed: at beta = 0 the bound is that of the affine piece."""
+    """With every neuron fixed nothing is relaxed: at beta = 0 the form is the affine piece itself."""
     for what, _, _, root in roots(RELU, dtypes=(torch.float64,), which=(1,)):
         network = root.network
         problem = DualProblem.of(network)

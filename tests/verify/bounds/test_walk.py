@@ -2,7 +2,7 @@ import torch
 
 from tests.verify.bounds.laws import cases
 from tests.verify.bounds.networks import Builder, boxes, directions, low_points, mlp
-from verify.bounds.crown import crown
+from verify.bounds.crown import crown, crown_rule
 from verify.bounds.ibp import ibp
 from verify.bounds.walk import backward, charge, charges, exact_by_intervals, forward, identity_rows
 from verify.ops import Gather, Linear, Relu
@@ -24,7 +24,7 @@ def test_backward_from_a_value_without_the_input_gives_a_constant():
         rows = directions(graph)
         bounds = ibp(graph, boxes(graph))
         form = backward(graph, graph.output, rows,
-                        lambda node, coeff: CROWN.lines(node.name, node.op, bounds[node.inputs[0]]).pull_back(coeff))
+                        crown_rule(bounds, CROWN))
         assert not bool(form.coeff.any())
         expected = graph.evaluate(boxes(graph).lower[:1]).flatten(1) @ rows[0].flatten(1).T
         assert torch.allclose(form.offset[0], expected[0])
@@ -52,7 +52,8 @@ def test_charges_cover_the_rounding_of_float32():
                 if node.name in cost and node.op.linear:
                     mine = node.op.evaluate(*(single[name] for name in node.inputs)).double()
                     truth = exact[node.name].op.evaluate(*(single[name].double() for name in node.inputs))
-                    assert bool(((mine - truth).abs() <= cost[node.name].expand(5, *node.shape)[k].double()).all()), (what, node.name)
+                    allowed = cost[node.name].expand(5, *node.shape)[k].double()
+                    assert bool(((mine - truth).abs() <= allowed).all()), (what, node.name)
             assert torch.allclose(single[graph.output].double(), double[graph.output], rtol=1e-3, atol=1e-3), what
 
 
