@@ -29,6 +29,7 @@ def joint_bounds(form: LinearForm, lower: Tensor, upper: Tensor, members: Tensor
     n, d = where[:, 0], where[:, 1]
     box = Interval(lower[n], upper[n])
     coeff, offset, support = form.coeff[n], form.offset[n], members[d]
+    known = form.error.expand_as(form.offset)[n]
     center, radius = box.center, (box.upper - box.lower) / 2
     weights = support.to(coeff.dtype) / support.sum(1, keepdim=True)
     best, best_weights = torch.full_like(offset[:, 0], -torch.inf), weights
@@ -45,7 +46,7 @@ def joint_bounds(form: LinearForm, lower: Tensor, upper: Tensor, members: Tensor
     w = best_weights.unsqueeze(1)
     unit = gamma(2 * support.shape[1], coeff.dtype)
     size = w @ coeff.abs()
-    error = (w @ form.error.unsqueeze(2)).squeeze(2) * (1 + unit) + unit * (
+    error = (w @ known.unsqueeze(2)).squeeze(2) * (1 + unit) + unit * (
         (size @ box.magnitude.unsqueeze(2)).squeeze(2) + (w @ offset.abs().unsqueeze(2)).squeeze(2))
     joined = LinearForm(w @ coeff, (w @ offset.unsqueeze(2)).squeeze(2), error)
     found = joined.minimum(box).squeeze(1).nan_to_num(nan=-torch.inf)
@@ -63,7 +64,7 @@ def clip_boxes(form: LinearForm, lower: Tensor, upper: Tensor, members: Tensor, 
     least = torch.minimum(coeff * lower.unsqueeze(1), coeff * upper.unsqueeze(1))
     total = least.sum(2, keepdim=True)
     size = (coeff.abs() * reach.unsqueeze(1)).sum(2, keepdim=True) + form.offset.abs().unsqueeze(2)
-    charge = gamma(2 * coeff.shape[2] + 8, coeff.dtype) * size + form.error.unsqueeze(2)
+    charge = gamma(2 * coeff.shape[2] + 8, coeff.dtype) * size + form.error.expand_as(form.offset).unsqueeze(2)
     # A_i x_i <= -(b + sum of the others' minima), enlarged by every rounding.
     room = -form.offset.unsqueeze(2) - (total - least) + charge
     limit = room / coeff

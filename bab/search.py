@@ -79,38 +79,40 @@ def _silent(progress: Progress) -> None:
 class Search:
     """One run over one bounder. `replay` turns a candidate point into a witness or None."""
 
-    def __init__(self, bounder: Bounder, replay: Callable[[Tensor], Witness | None], budget: Budget,
+    def __init__(self, bounder: Bounder, replay: Callable[[Tensor], Witness | None],
                  options: SearchOptions | None = None, trace: Trace | None = None, watch: Observer | None = None,
                  phase: str = "bab"):
-        self.bounder, self.replay, self.budget = bounder, replay, budget
+        self.bounder, self.replay = bounder, replay
         self.options, self.trace = options or SearchOptions(), trace or NullTrace()
         self.watch, self.phase = watch or _silent, phase
         self.queue = Queue()
+        self.queue.push(bounder.root())
         self.size = self.options.first_batch
+        self.rooted = False  # the first batch is bounded as it is
         self.leaves, self.domains = 0, 0
         self.smallest = float("inf")
         self.failed: Reason | None = None  # latched: a domain that stays open for good
         self.failed_bound = float("inf")
 
-    def run(self) -> Outcome:
-        """Until everything is closed, a witness is found, or the budget is spent."""
-        batch = self.bounder.root()
-        while True:
+    def run(self, budget: Budget) -> Outcome:
+        """Until everything is closed, a witness is found, or the budget is spent; a later call goes on from there."""
+        while len(self.queue):
+            if budget.expired:
+                return self._outcome(None, Reason.TIMEOUT)
+            if self.queue.bytes > budget.memory_bytes:
+                return self._outcome(None, Reason.MEMORY)
             started = time.monotonic()
-            witness = self._bound(batch)
+            batch = self.queue.pop(self.size if self.rooted else len(self.queue))
+            if self.rooted:
+                parents, batch = batch, self.bounder.split(batch)
+                self.trace.split(parents, batch)
+            self.rooted = True
+            witness = self._bound(batch, budget)
             if witness is not None:
                 return self._outcome(witness, None)
-            if not len(self.queue):
-                return self._outcome(None, self.failed)
-            if self.budget.expired:
-                return self._outcome(None, Reason.TIMEOUT)
-            if self.queue.bytes > self.budget.memory_bytes:
-                return self._outcome(None, Reason.MEMORY)
             self.watch(Progress(self.phase, len(self.queue), self.leaves, self.queue.least))
             self._adapt(time.monotonic() - started, len(batch))
-            parents = self.queue.pop(self.size)
-            batch = self.bounder.split(parents)
-            self.trace.split(parents, batch)
+        return self._outcome(None, self.failed)
 
     def _adapt(self, seconds: float, domains: int) -> None:
         """Batches grow while rounds are short and shrink when they are long."""
@@ -119,7 +121,7 @@ class Search:
         elif seconds > self.options.round_seconds * 2:
             self.size = max(1, self.size // 2)
 
-    def _bound(self, batch: SubproblemBatch) -> Witness | None:
+    def _bound(self, batch: SubproblemBatch, budget: Budget) -> Witness | None:
         """Bounds a batch, closes what is proved, tests candidates, settles stuck domains, queues the rest."""
         bounded = self.bounder.bound(batch)
         self.domains += len(batch)
@@ -129,13 +131,13 @@ class Search:
         open_ = ~self._close(bounded)
         stuck = bounded.stuck & open_
         if bool(stuck.any()):
-            last = self.bounder.decide_stuck(bounded.batch[stuck], self.budget)
+            last = self.bounder.decide_stuck(bounded.batch[stuck], budget)
             witness = self._replay(last.points)
             if witness is not None:
                 return witness
             undecided = ~self._close(last)
             if bool(undecided.any()):
-                self.failed = Reason.TIMEOUT if self.budget.expired else Reason.NUMERICS
+                self.failed = Reason.TIMEOUT if budget.expired else Reason.NUMERICS
                 self.failed_bound = min(self.failed_bound, float(last.margin[undecided].nan_to_num(-torch.inf).min()))
         self.queue.push(bounded.batch[open_ & ~stuck])
         return None

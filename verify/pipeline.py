@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from verify.attack.pgd import PgdOptions
+from verify.bounds.walk import forward
 from verify.budget import Budget
 from verify.certificate.witness import Replayer
 from verify.engines import create
@@ -26,7 +27,8 @@ from verify.errors import InvalidInput, OutOfResources, ShapeMismatch
 from verify.onnx_import import Network, load_network
 from verify.progress import Observer, Progress
 from verify.query import Case, Query, Spec, lower
-from verify.result import ClosedTree, Reason, Result, Stats, Verdict
+from verify.result import ClosedTree, Reason, Result, Stats, Verdict, Witness
+from verify.sets import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,8 +64,18 @@ class Problem:
         """The case as an engine sees it: rows appended, graph simplified, moved to device and dtype."""
         from verify.onnx_import.simplify import simplify
 
-        query = lower(case, self.network.graph, self.spec, lambda x: self.replayer.check(x, case))
-        return replace(query, graph=simplify(query.graph).to(device, dtype))
+        query = lower(case, self.network.graph, self.spec)
+        graph = simplify(query.graph)
+        return replace(query, graph=graph.to(device, dtype), replay=lambda x: self._replay(x, replace(query, graph=graph)))
+
+    def _replay(self, x: torch.Tensor, query: Query) -> Witness | None:
+        """A witness inside the box; where an input's limits hold no float of the network's type, the nearest floats
+        count if intervals prove that the real points of the box next to them are unsafe, too."""
+        found = self.replayer.check(x, query.case)
+        if found is not None:
+            return found
+        near = self.replayer.check_nearest(x, query.case)
+        return near if near is not None and near.outside > 0 and surely_unsafe(query, near) else None
 
 
 def load_problem(network: str | Path, spec: str | Path) -> Problem:
@@ -85,6 +97,21 @@ def compare_import(problem: Problem) -> None:
             box = case.box.interval(shape)
             points = torch.cat([box.center, box.lower, box.upper, box.sample(COMPARED_POINTS - 3, generator)])
             compare_with_onnxruntime(problem.network, points)
+
+
+def surely_unsafe(query: Query, witness: Witness) -> bool:
+    """True when interval arithmetic proves that every real point of the box within an ulp of the witness is unsafe.
+
+    `query.graph` in float64 on the CPU."""
+    box = query.interval()
+    x = torch.from_numpy(witness.x.astype("float64")).reshape(box.lower.shape)
+    inside = torch.minimum(torch.maximum(x, box.lower), box.upper)
+    # Entries that hold a float are exactly that float; the others are the declared constant, up to its rounding.
+    holds = torch.from_numpy(query.box.inner_lower <= query.box.inner_upper).reshape(box.lower.shape)
+    point = Interval(torch.where(holds, inside, box.lower), torch.where(holds, inside, box.upper))
+    rows = forward(query.graph, point)[query.graph.output].upper[0]
+    unsafe = torch.where(query.members, rows, torch.full_like(rows, -torch.inf)).amax(1)
+    return bool((unsafe < 0).any())
 
 
 def graph_flops(graph) -> int:

@@ -39,12 +39,15 @@ class Witness:
 
     `x` has the network's input shape, flattened, float32 (float64 for double networks), inside the declared box;
     `y` is onnxruntime's output on it, flattened; `violation` is the smallest slack by which the constraints of the
-    unsafe set hold (0 means exactly on its border).
+    unsafe set hold (0 means exactly on its border). `outside` is 0 unless an input's limits hold no float of the
+    network's type (a decimal constant): then it is the distance of the nearest float that `x` uses instead, and the
+    real point of the box is proved to be unsafe, too.
     """
 
     x: np.ndarray
     y: np.ndarray
     violation: float
+    outside: float = 0.0
 
 
 @dataclass(frozen=True)

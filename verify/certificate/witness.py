@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,12 +44,21 @@ class Replayer:
 
         `case` names the box that x was found in; without it, the nearest of the spec's boxes is taken.
         """
+        return self._check(x, case, project_inside)
+
+    def check_nearest(self, x: np.ndarray | Tensor, case: Case) -> Witness | None:
+        """As `check`, but an input whose limits hold no number of the network's type (a decimal constant, mostly) takes
+        the nearest one. The witness says how far it lies `outside`; whoever accepts it must know that a real point of
+        the box is unsafe as well."""
+        return self._check(x, case, project_nearest)
+
+    def _check(self, x: np.ndarray | Tensor, case: Case | None, project: Projection) -> Witness | None:
         candidate = self._flat(x)
         if np.isnan(candidate).any():
             return None
         for box in [case.box] if case is not None else _nearest(candidate, self.spec):
-            inside = project_inside(candidate, box, self.network.dtype)
-            if inside is not None and (witness := self._replay(inside)) is not None:
+            inside = project(candidate, box, self.network.dtype)
+            if inside is not None and (witness := self._replay(inside, case)) is not None:
                 return witness
         return None
 
@@ -73,14 +83,21 @@ class Replayer:
                                 f"{self.spec.inputs} inputs")
         return flat
 
-    def _replay(self, x: np.ndarray) -> Witness | None:
+    def _replay(self, x: np.ndarray, case: Case | None) -> Witness | None:
         y = self.network.run(x)
-        if not self._unsafe(x, y) or not self._unsafe(x, self.optimised.run(x)):
+        if not self._unsafe(x, y, case) or not self._unsafe(x, self.optimised.run(x), case):
             return None
-        return Witness(x, y, violation(self.spec, x, y))
+        outside = 0.0 if case is None else float(
+            np.max(np.maximum(case.box.inner_lower - x, x - case.box.inner_upper), initial=0.0))
+        return Witness(x, y, violation(self.spec, x, y, case), outside)
 
-    def _unsafe(self, x: np.ndarray, y: np.ndarray) -> bool:
-        return bool(np.isfinite(y).all()) and self.spec.unsafe(x, y)
+    def _unsafe(self, x: np.ndarray, y: np.ndarray, case: Case | None) -> bool:
+        """Membership of (x, y); with a `case` its box is the projection's business, for x may be a nearest point."""
+        if not np.isfinite(y).all():
+            return False
+        if case is None:
+            return self.spec.unsafe(x, y)
+        return any(all(h.violated(x, y) for h in disjunct) for disjunct in case.disjuncts)
 
 
 def replay(onnx: bytes | str | Path, spec: Spec, x: np.ndarray | Tensor) -> Witness | None:
@@ -162,6 +179,25 @@ def project_inside(x: np.ndarray, box: InputBox, dtype: np.dtype) -> np.ndarray 
     return None if (lower > upper).any() else np.clip(rounded, lower, upper)
 
 
+def project_nearest(x: np.ndarray, box: InputBox, dtype: np.dtype) -> np.ndarray:
+    """`project_inside`, except that entries whose limits hold no number of type `dtype` take the nearest one."""
+    middle = box.lower + (box.upper - box.lower) / 2
+    with np.errstate(over="ignore"):
+        holds = project_inside(x, box, dtype)
+        if holds is not None:
+            return holds
+        single = [project_inside(x[k : k + 1], _entry(box, k), dtype) for k in range(x.size)]
+        return np.array([m if s is None else s[0] for m, s in zip(middle.astype(dtype), single, strict=True)], dtype)
+
+
+def _entry(box: InputBox, k: int) -> InputBox:
+    cut = slice(k, k + 1)
+    return InputBox(box.lower[cut], box.upper[cut], box.inner_lower[cut], box.inner_upper[cut])
+
+
+Projection = Callable[[np.ndarray, InputBox, np.dtype], np.ndarray | None]
+
+
 def _nearest(x: np.ndarray, spec: Spec) -> list[InputBox]:
     """The boxes at the smallest l-infinity distance from x; several when x lies in more than one."""
     distances = [float(np.max(np.maximum(case.box.lower - x, x - case.box.upper), initial=0.0)) for case in spec.cases]
@@ -169,13 +205,15 @@ def _nearest(x: np.ndarray, spec: Spec) -> list[InputBox]:
     return [case.box for case, distance in zip(spec.cases, distances, strict=True) if distance == least]
 
 
-def violation(spec: Spec, x: np.ndarray, y: np.ndarray) -> float:
-    """max over the disjuncts on whose box x lies of min over its rows of -h; -inf without one, inf without rows."""
+def violation(spec: Spec, x: np.ndarray, y: np.ndarray, case: Case | None = None) -> float:
+    """max over the disjuncts on whose box x lies (those of `case`, when it is given) of min over its rows of -h; -inf
+    without one, inf without rows."""
     def slack(disjunct: Disjunct) -> float:
         return min((-float(h.value(x, y)) for h in disjunct), default=math.inf)
 
-    return max((slack(disjunct) for case in spec.cases for disjunct in case.disjuncts
-                if bool(np.all((case.box.inner_lower <= x) & (x <= case.box.inner_upper)))), default=-math.inf)
+    cases = (case,) if case is not None else tuple(
+        c for c in spec.cases if bool(np.all((c.box.inner_lower <= x) & (x <= c.box.inner_upper))))
+    return max((slack(disjunct) for c in cases for disjunct in c.disjuncts), default=-math.inf)
 
 
 def witness_text(witness: Witness) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bab.input_split import InputSplitBounder
 from bab.relu_split import ReluSplitBounder
-from bab.search import Bounder, Outcome, Search
+from bab.search import Outcome, Search
 from verify.bounds.compact import CompactNetwork
 from verify.bounds.dual import AscentOptions
 from verify.bounds.root import Root, compact_root, drop_stable, refine
@@ -20,12 +20,19 @@ from verify.bounds.walk import charges
 from verify.budget import Budget
 from verify.engines.alpha_crown import disjunct_margins
 from verify.engines.base import Settings, closed_disjuncts
+from verify.engines.milp import solve_milp
 from verify.errors import OutOfResources
 from verify.query import Query
-from verify.result import ClosedTree, Reason, Result, Stats
+from verify.result import ClosedTree, Reason, Result, Stats, Verdict
 
 FEW_INPUTS = 20
 """At most this many varying inputs are cut; more inputs mean ReLU splits."""
+
+FEW_NEURONS = 40
+"""At most this many unstable ReLUs are split whatever the inputs."""
+
+MILP_NEURONS = 200
+"""Up to this many unstable ReLUs a mixed-integer program gets its turn between two stretches of the search."""
 
 ROOT_SECONDS = 6.0
 """What refining the intermediate bounds at the root may cost on this machine, as operations at `ROOT_RATE`."""
@@ -43,6 +50,8 @@ class Plan:
 def choose_mode(query: Query, root: Root) -> Plan:
     """Input splits for few varying inputs, ReLU splits otherwise."""
     varying, unstable = len(query.varying), root.network.unstable
+    if root.network.relu_only and unstable <= FEW_NEURONS:
+        return Plan("relu", f"only {unstable} ReLUs are unstable: they are split")
     if varying <= FEW_INPUTS:
         return Plan("input", f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut")
     if not root.network.relu_only:
@@ -104,18 +113,31 @@ def strengthen_root(query: Query, state: RootState, budget: Budget) -> RootState
 def search(query: Query, state: RootState, budget: Budget, settings: Settings) -> Result:
     """Branch and bound from a root that did not decide."""
     plan = choose_mode(query, state.root)
-    open_disjuncts = ~(state.margins > 0)
-    box = query.interval()
-    bounder: Bounder
     if plan.mode == "input":
-        bounder = InputSplitBounder(query, box, charges(query.graph, state.root.bounds), open_disjuncts)
-    else:
-        state = strengthen_root(query, state, budget)
-        if state.proved:
-            return _verified(state.margins, 1, "bab", budget, 1)
         open_disjuncts = ~(state.margins > 0)
-        bounder = ReluSplitBounder(query, state.network, box, open_disjuncts, torch.float32)
-    outcome = Search(bounder, query.replay, budget, watch=settings.watch, phase=f"{plan.mode} splits").run()
+        bounder = InputSplitBounder(query, query.interval(), charges(query.graph, state.root.bounds), open_disjuncts)
+        outcome = Search(bounder, query.replay, watch=settings.watch, phase="input splits").run(budget)
+        return _result(outcome, state.margins[~open_disjuncts], plan, budget)
+    state = strengthen_root(query, state, budget)
+    if state.proved:
+        return _verified(state.margins, 1, "alpha-crown", budget, 1)
+    return search_relus(query, state, plan, budget, settings)
+
+
+def search_relus(query: Query, state: RootState, plan: Plan, budget: Budget, settings: Settings) -> Result:
+    """ReLU splits; small problems give a mixed-integer solver its turn after a first stretch."""
+    open_disjuncts = ~(state.margins > 0)
+    bounder = ReluSplitBounder(query, state.network, query.interval(), open_disjuncts, torch.float32)
+    run = Search(bounder, query.replay, watch=settings.watch, phase="relu splits")
+    small = state.network.relu_only and state.network.unstable <= MILP_NEURONS
+    if small:
+        outcome = run.run(budget.slice(min(1.0, budget.remaining / 10)))
+        if outcome.reason is Reason.TIMEOUT and not budget.expired:
+            seconds = 600.0 if budget.remaining == float("inf") else 0.6 * budget.remaining
+            solved = solve_milp(query, state.network, state.margins.clone(), budget.slice(seconds), settings)
+            if solved.verdict is not Verdict.UNKNOWN:
+                return solved
+    outcome = run.run(budget)
     return _result(outcome, state.margins[~open_disjuncts], plan, budget)
 
 

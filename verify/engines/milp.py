@@ -6,11 +6,13 @@ networks up to that margin."""
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
+from verify.bounds.compact import CompactNetwork
+from verify.bounds.root import compact_root, drop_stable, refine
 from verify.budget import Budget
 from verify.engines.alpha_crown import FINAL, INTERMEDIATE, disjunct_margins
 from verify.engines.base import Settings, closed_disjuncts, from_margins
-from verify.bounds.root import compact_root, drop_stable, refine
 from verify.errors import OutOfResources, UnsupportedOperator
 from verify.progress import Progress
 from verify.query import Query
@@ -37,7 +39,7 @@ class MilpVerifier:
                     return from_margins(margins, self.name, budget)
                 network = drop_stable(refine(root.network.to(dtype=torch.float64), INTERMEDIATE, expired))
                 margins = disjunct_margins(network, query.members, margins, FINAL, expired)
-            return self._solve(query, network, margins, budget)
+            return solve_milp(query, network, margins, budget, self.settings)
         except TimeoutError:
             return Result.unknown(Reason.TIMEOUT)
         except OutOfResources as error:
@@ -45,27 +47,29 @@ class MilpVerifier:
         except UnsupportedOperator as error:
             return Result.unknown(Reason.UNSUPPORTED, str(error))
 
-    def _solve(self, query: Query, network, margins: torch.Tensor, budget: Budget) -> Result:
-        from verify.lp.leaf import decide_milp  # the solver is loaded only when it is needed
 
-        base = query.interval().center.flatten().to(torch.float64)
-        for disjunct in range(margins.numel()):
-            if margins[disjunct] > 0:
-                continue
-            self.settings.watch(Progress("milp", int((~(margins > 0)).sum())))
-            rows = query.members[disjunct].nonzero().squeeze(1).tolist()
-            leaf = decide_milp(network, rows, None, budget.remaining, torch.get_num_threads())
-            margins[disjunct] = max(float(margins[disjunct]), leaf.bound)
-            if not margins[disjunct] > 0:
-                stats = Stats(seconds=budget.elapsed, domains=1, best_bound=leaf.bound, method=self.name)
-                if leaf.candidate is not None:
-                    point = base.clone()
-                    point[network.varying] = torch.from_numpy(leaf.candidate)
-                    witness = query.replay(point.reshape(query.graph.input.shape))
-                    if witness is not None:
-                        return Result.falsified(witness, stats=stats)
-                reason = Reason.TIMEOUT if budget.expired else Reason.NUMERICS
-                return Result.unknown(reason, f"the solver ended with {leaf.status.name.lower()}", stats=stats)
-        least = float(margins.min())
-        stats = Stats(seconds=budget.elapsed, domains=1, best_bound=least, method=self.name)
-        return Result.verified(ClosedTree(1, least), stats=stats)
+def solve_milp(query: Query, network: CompactNetwork, margins: Tensor, budget: Budget, settings: Settings) -> Result:
+    """One program per disjunct that `margins` (D,) leaves open; ends with the first one it cannot prove."""
+    from verify.lp.leaf import decide_milp  # the solver is loaded only when it is needed
+
+    base = query.interval().center.flatten().to(torch.float64)
+    leaves = 1
+    for disjunct in (~(margins > 0)).nonzero().squeeze(1).tolist():
+        settings.watch(Progress("milp", int((~(margins > 0)).sum())))
+        rows = query.members[disjunct].nonzero().squeeze(1).tolist()
+        leaf = decide_milp(network, rows, None, budget.remaining, torch.get_num_threads())
+        margins[disjunct] = max(float(margins[disjunct]), leaf.bound)
+        leaves += 1
+        if margins[disjunct] > 0:
+            continue
+        stats = Stats(seconds=budget.elapsed, domains=leaves, best_bound=leaf.bound, method="milp")
+        if leaf.candidate is not None:
+            point = base.clone()
+            point[network.varying] = torch.from_numpy(leaf.candidate)
+            witness = query.replay(point.reshape(query.graph.input.shape))
+            if witness is not None:
+                return Result.falsified(witness, stats=stats)
+        reason = Reason.TIMEOUT if budget.expired else Reason.NUMERICS
+        return Result.unknown(reason, f"the solver ended with {leaf.status.name.lower()}", stats=stats)
+    least = float(margins.min())
+    return Result.verified(ClosedTree(leaves, least), stats=Stats(budget.elapsed, leaves, least, "milp"))

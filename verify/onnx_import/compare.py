@@ -35,7 +35,7 @@ def onnxruntime_outputs(network: Network, points: Tensor) -> Tensor:
     dtype = np.float64 if network.double else np.float32
     try:
         session = onnxruntime.InferenceSession(network.onnx, options, providers=["CPUExecutionProvider"])
-        found = [session.run(None, {network.input_name: x.astype(dtype)})[0] for x in points.cpu().numpy()]
+        found = [session.run(None, {network.input_name: np.asarray(x, dtype)})[0] for x in points.cpu().numpy()]
     except known as error:
         reason = " ".join(str(error).split())[:300]
         raise InvalidInput(f"{network.source}: onnxruntime cannot run the network: {reason}") from error

@@ -23,6 +23,8 @@ from verify.ops import Constant, Input
 
 OPSETS = range(8, 25)
 FLOATS = MappingProxyType({onnx.TensorProto.FLOAT: False, onnx.TensorProto.DOUBLE: True})
+# What array code raises on attributes and shapes that contradict the operator's definition.
+MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, RuntimeError, ArithmeticError)
 # Constants of these may be infinite and mean "no limit".
 LIMITS = frozenset({"Clip", "Min", "Max", "Where", "Pad"})
 
@@ -77,7 +79,7 @@ def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
         if not dim.HasField("dim_value") or dim.dim_value <= 0:
             if k > 0:
                 raise UnsupportedOperator(
-                    f"dimension {k} ({dim.dim_param or '?'}) of input {value.name!r} is dynamic; only the first may be"
+                    f"dimension {k} ({dim.dim_param or '?'}) of input {value.name!r} has no fixed size; only the first may"
                 )
             sizes.append(1)
         else:
@@ -146,6 +148,9 @@ def _guarded(state: _Translation, node: NodeProto) -> list[tuple[str, Value | No
         values = ()
     except ShapeMismatch as error:
         raise ShapeMismatch(f"node {label!r} ({node.op_type}): {error}") from error
+    except MALFORMED as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidInput(f"node {label!r} ({node.op_type}) is malformed: {reason}") from error
     if values and len(values) < len(node.output):
         values = (*values, *(None for _ in node.output[len(values):]))
     return list(zip(node.output, values or (None for _ in node.output), strict=False))

@@ -2,7 +2,7 @@
 
 import torch
 
-from verify.errors import InvalidInput
+from verify.errors import InvalidInput, ShapeMismatch
 from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.registry import importer
 from verify.ops import Affine
@@ -15,6 +15,8 @@ def batch_normalization(call: Call) -> Variable:
     x = call.variable(0)
     names = ("scale", "bias", "mean", "variance")
     gain, bias, mean, variance = (call.weight(k + 1, name) for k, name in enumerate(names))
+    if any(tuple(part.shape) != x.shape[1:2] for part in (gain, bias, mean, variance)):
+        raise ShapeMismatch(f"the statistics are not one per channel of shape {list(x.shape)}")
     variance = variance + call.attribute("epsilon", 1e-5)
     if bool((variance <= 0).any()):
         raise InvalidInput(f"{call}: the variance is not positive")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verify.errors import InvalidInput
+from verify.errors import InvalidInput, ShapeMismatch
 from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.lowering import pad_with
 from verify.onnx_import.registry import importer
@@ -34,6 +34,8 @@ def conv_transpose(call: Call) -> Variable:
     bias = call.weight(2, "bias") if call.has(2) else None
     if x.rank not in (3, 4):
         raise call.refuse(f"a value of shape {list(x.shape)}; one and two spatial dimensions are supported")
+    if bias is not None and tuple(bias.shape) != (weight.shape[1] * call.attribute("group", 1),):
+        raise ShapeMismatch(f"a bias of shape {list(bias.shape)} does not fit weights {list(weight.shape)}")
     frame, flat = _frame(call, x.shape[2:], tuple(weight.shape[2:])), x.rank == 3
     even = frame.begin == frame.end
     lead = (1,) if flat else ()

@@ -18,5 +18,7 @@ def expand(call: Call) -> Variable:
 
 @importer("Tile", since=6)
 def tile(call: Call) -> Variable:
-    repeats = call.integers(1, "repeats")
-    return call.rearrange(call.variable(0), lambda index: np.tile(index, repeats))
+    x, repeats = call.variable(0), call.integers(1, "repeats")
+    if len(repeats) != x.rank:
+        raise ShapeMismatch(f"cannot tile {list(x.shape)} by {repeats}; one number per axis is needed")
+    return call.rearrange(x, lambda index: np.tile(index, repeats))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from verify.errors import ShapeMismatch
 from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.lowering import affine
 from verify.onnx_import.registry import importer
@@ -22,4 +23,7 @@ def leaky_relu(call: Call) -> Variable:
 def prelu(call: Call) -> Variable:
     """The slope is broadcast one way, to the shape of x."""
     slope = call.known(1, "slope").astype(np.float64)
-    return _leaky(call, call.variable(0), slope)
+    x = call.variable(0)
+    if np.broadcast_shapes(x.shape, slope.shape) != x.shape:
+        raise ShapeMismatch(f"slopes of shape {list(slope.shape)} do not broadcast to {list(x.shape)}")
+    return _leaky(call, x, slope)

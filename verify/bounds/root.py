@@ -1,0 +1,172 @@
+"""Root analysis: the compacted network of a query with CROWN bounds, and its refinement by alpha-CROWN.
+
+`compact_root` walks the graph once: for each nonlinear node the rows of its IBP-unstable inputs are collapsed
+(`Compactor`), bounded by one dual pass each way (this equals CROWN, for half the walks), met with the intervals, and
+the neurons that stay unstable join the collapsed network. `refine` tightens the intermediate bounds on the collapsed
+matrices alone, layer by layer with slopes of their own per neuron, and `drop_stable` removes what became linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from verify.bounds.compact import CompactLayer, CompactNetwork, Compactor
+from verify.bounds.dual import AscentOptions, DualProblem, ascend
+from verify.bounds.walk import Bounds, exact_by_intervals, forward, identity_rows
+from verify.errors import OutOfResources
+from verify.graph import Graph, Node
+from verify.ops import Relu
+from verify.sets import Interval, gamma
+
+NEVER: Callable[[], bool] = lambda: False  # noqa: E731 - a named constant reads better at the call sites
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """`bounds`: intervals of every node on the box; `network`: the collapsed network; `row_lower` (r,): rigorous lower
+    bounds of the property's rows, each alone."""
+
+    bounds: Bounds
+    network: CompactNetwork
+    row_lower: Tensor
+
+
+def rigorous_rows(network: CompactNetwork, weight: Tensor, bias: Tensor, error: Tensor,
+                  options: AscentOptions | None = None, expired: Callable[[], bool] = NEVER) -> Tensor:
+    """Rigorous lower bounds (k,) of rows given in collapsed form, at CROWN's slopes or after ascent.
+
+    -inf where no finite bound was found. Rows above 0 are not improved further: their sign is what matters.
+    """
+    problem = DualProblem.of(network)
+    params = problem.initial(weight.new_zeros(weight.shape[0], 0))
+    bound = problem.rigorous(params, None, (weight, bias), error)
+    if options is not None and network.unstable:
+        better = ascend(problem, params, options=options, start=(weight, bias), expired=expired).params
+        bound = torch.fmax(bound, problem.rigorous(better, None, (weight, bias), error))
+    return torch.nan_to_num(bound, nan=-torch.inf, posinf=-torch.inf)
+
+
+def both_sides(network: CompactNetwork, weight: Tensor, bias: Tensor, error: Tensor, chunk: int = 4096,
+               options: AscentOptions | None = None, expired: Callable[[], bool] = NEVER) -> Interval:
+    """Interval (k,) of rows in collapsed form: their minimum, and minus the minimum of the negated rows."""
+    lower, upper = [], []
+    for part in torch.arange(weight.shape[0], device=weight.device).split(max(1, chunk)):
+        w, b, e = weight[part], bias[part], error[part]
+        both = rigorous_rows(network, torch.cat([w, -w]), torch.cat([b, -b]), torch.cat([e, e]), options, expired)
+        lower.append(both[: part.numel()])
+        upper.append(-both[part.numel() :])
+    return Interval(torch.cat(lower), torch.cat(upper))
+
+
+def compact_root(graph: Graph, box: Interval, varying: Tensor, memory_bytes: int = 4 << 30,
+                 expired: Callable[[], bool] = NEVER) -> Root:
+    """CROWN bounds and the collapsed network of `graph`, whose output is the rows of a property, over one box.
+
+    Raises `OutOfResources` when the collapsed network would not fit into `memory_bytes`, `TimeoutError` when
+    `expired` says so between layers.
+    """
+    compactor = Compactor(graph, box, varying)
+    element = torch.finfo(graph.dtype).bits // 8
+
+    def refine_node(node: Node, known: Bounds) -> Interval:
+        if expired():
+            raise TimeoutError
+        pre_name = node.inputs[0]
+        compactor.charge_until(pre_name, known)
+        pre = known[pre_name]
+        indices = compactor.candidates(node, pre)
+        if indices.numel() == 0:
+            compactor.add(node, pre, indices, None)
+            return pre
+        needed = 3 * element * indices.numel() * (compactor.width + indices.numel())
+        if needed > memory_bytes:
+            raise OutOfResources(
+                f"node {node.name!r} has {indices.numel()} unstable neurons; their linear bounds need "
+                f"{needed >> 20} MiB, more than the {memory_bytes >> 20} MiB allowed"
+            )
+        parts = compactor.pre_rows(node, indices)
+        if not exact_by_intervals(graph, pre_name):
+            prefix = compactor.network(*(p[:0] for p in parts))
+            chunk = max(1, memory_bytes // (16 * element * max(1, prefix.width)))
+            found = both_sides(prefix, *parts, chunk=min(chunk, 4096))
+            pre = _scatter(pre, indices, found)
+        compactor.add(node, pre, indices, parts)
+        return pre
+
+    bounds = forward(graph, box, refine_node)
+    compactor.charge_until(graph.output, bounds)
+    size = graph[graph.output].shape
+    rows = identity_rows(size, torch.arange(size[0], device=box.lower.device), (1.0,), box.lower)
+    network = compactor.network(*compactor.rows(graph.output, rows))
+    row_lower = rigorous_rows(network, network.row_weight, network.row_bias, network.row_error)
+    # Interval arithmetic is sometimes ahead of CROWN; both are rigorous.
+    row_lower = torch.maximum(row_lower, bounds[graph.output].lower.flatten())
+    return Root(bounds, network, row_lower)
+
+
+def _scatter(pre: Interval, indices: Tensor, found: Interval) -> Interval:
+    lower, upper = pre.lower.flatten().clone(), pre.upper.flatten().clone()
+    lower[indices] = torch.maximum(lower[indices], found.lower)
+    upper[indices] = torch.minimum(upper[indices], found.upper)
+    return Interval(lower.reshape(pre.lower.shape), upper.reshape(pre.upper.shape)).meet(pre)
+
+
+def refine(network: CompactNetwork, options: AscentOptions, expired: Callable[[], bool] = NEVER,
+           first_layer: int = 1) -> CompactNetwork:
+    """The same network with intermediate bounds optimised by alpha-CROWN, layers in order, never looser."""
+    layers: list[CompactLayer] = list(network.layers[:first_layer])
+    for layer in network.layers[first_layer:]:
+        if expired():
+            layers.append(layer)
+            continue
+        prefix = replace(network, layers=tuple(layers), row_weight=layer.weight[:0], row_bias=layer.bias[:0],
+                         row_error=layer.error[:0])
+        found = both_sides(prefix, layer.weight, layer.bias, layer.error, options=options, expired=expired)
+        met = Interval(layer.lower, layer.upper).meet(found)
+        layers.append(layer.tightened(met.lower, met.upper))
+    return replace(network, layers=tuple(layers))
+
+
+def drop_stable(network: CompactNetwork) -> CompactNetwork:
+    """Removes ReLUs whose bounds have become stable: active ones are substituted, inactive ones are zero.
+
+    The substitution w_later += w_later[k] * row_k is charged with its rounding and with the error of row k.
+    """
+    if all(bool(((layer.lower < 0) & (layer.upper > 0)).all()) for layer in network.layers
+           if isinstance(layer.op, Relu)):
+        return network
+    reach = network.reach
+    rows = [(layer.weight.clone(), layer.bias.clone(), layer.error.clone()) for layer in network.layers]
+    rows.append((network.row_weight.clone(), network.row_bias.clone(), network.row_error.clone()))
+    kept = torch.ones(network.width, dtype=torch.bool, device=reach.device)
+    unit = gamma(network.width + 4, reach.dtype)
+    for position, layer in enumerate(network.layers):
+        if not isinstance(layer.op, Relu):
+            continue
+        weight, bias, error = rows[position]
+        active, inactive = layer.lower >= 0, layer.upper <= 0
+        kept[layer.columns] = ~(active | inactive)
+        if not bool(active.any()):
+            continue
+        lost = error[active] + unit * (weight[active].abs() @ reach[: layer.start] + bias[active].abs())
+        for later in range(position + 1, len(rows)):
+            w, b, e = rows[later]
+            column = w[:, layer.columns][:, active]
+            w[:, : layer.start] += column @ weight[active]
+            e += column.abs() @ lost + unit * (b.abs() + w.abs() @ reach[: w.shape[1]])
+            b += column @ bias[active]
+    layers, start = [], network.inputs
+    for layer, (weight, bias, error) in zip(network.layers, rows, strict=False):
+        keep = kept[layer.columns]
+        if bool(keep.any()):
+            layers.append(replace(
+                layer, neurons=layer.neurons[keep], start=start, weight=weight[keep][:, kept[: layer.start]],
+                bias=bias[keep], error=error[keep], lower=layer.lower[keep], upper=layer.upper[keep],
+            ))
+            start += layers[-1].size
+    weight, bias, error = rows[-1]
+    return replace(network, layers=tuple(layers), row_weight=weight[:, kept], row_bias=bias, row_error=error)
