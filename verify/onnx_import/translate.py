@@ -79,7 +79,7 @@ def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
         if not dim.HasField("dim_value") or dim.dim_value <= 0:
             if k > 0:
                 raise UnsupportedOperator(
-                    f"dimension {k} ({dim.dim_param or '?'}) of input {value.name!r} has no fixed size; only the first may"
+                    f"dimension {k} ({dim.dim_param or '?'}) of input {value.name!r} has no fixed size; the first may"
                 )
             sizes.append(1)
         else:

@@ -27,6 +27,7 @@ def test_dynamic_batch_becomes_one():
 def test_no_batch_axis_and_a_larger_one():
     assert agrees(model([node("Relu", ["x"], ["y"])], (3,))).input_shape == (3,)
     assert agrees(model([node("Relu", ["x"], ["y"])], (4, 3))).input_shape == (4, 3)
+    assert agrees(model([node("Relu", ["x"], ["y"])], ())).input_shape == ()
 
 
 @pytest.mark.parametrize(

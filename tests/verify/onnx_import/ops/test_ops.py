@@ -329,6 +329,31 @@ def test_shapes_that_do_not_fit_name_the_node(proto, word):
     assert f"'{proto.graph.node[0].name}'" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "proto",
+    [
+        single("MatMul", (1, 3), [np.float32(2)]),
+        single("Unsqueeze", (1, 3), [ints(0, 0)]),
+        single("Clip", (1, 4), [normal(4)]),
+        single("BatchNormalization", IMAGE, [normal(2), normal(2), normal(2), abs(normal(2))], opset=15),
+        single("Conv", IMAGE, [normal(4, 3, 3, 3), normal(3)]),
+        single("ConvTranspose", IMAGE, [normal(3, 4, 3, 3), normal(3)]),
+        single("PRelu", (1, 3), [normal(2, 3)]),
+        single("Tile", (1, 3), [ints(2)]),
+        single("ReduceMean", (1, 3), axes=[5]),
+        single("Gather", (1, 3), [ints(9)], axis=1),
+        single("Transpose", (1, 3), perm=[0, 0]),
+        single("Concat", (1, 3), [normal(2, 2)], axis=1),
+        single("Reshape", (1, 4), [ints(-1, -1)]),
+    ],
+    ids=lambda proto: proto.graph.node[0].op_type,
+)
+def test_malformed_nodes_are_named_in_one_line(proto):
+    with pytest.raises(InvalidInput) as caught:
+        imported(proto)
+    assert f"'{proto.graph.node[0].name}'" in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_division_by_zero_and_crossed_limits_are_invalid():
     with pytest.raises(InvalidInput, match="zero"):
         imported(single("Div", (1, 2), [np.float32([1, 0])]))
