@@ -257,7 +257,7 @@ def moved(spec: Spec, by: Fraction) -> Spec:
 
 
 def _spec(rng: np.random.Generator, run, input_shape: tuple[int, ...], outputs: int) -> Spec:
-    inputs, cases, holds = int(np.prod(input_shape)), [], bool(rng.random() < 0.55)
+    inputs, cases, holds = int(np.prod(input_shape)), [], bool(rng.random() < 0.4)
     for _ in range(int(rng.choice([1, 1, 1, 2]))):
         box = _box(rng, inputs)
         x = _points(rng, box, 60)
