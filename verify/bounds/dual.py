@@ -237,14 +237,19 @@ class DualProblem:
 
 
 def project_to_simplex(weights: Tensor, members: Tensor) -> Tensor:
-    """Euclidean projection of each row (n, r) onto the convex weights supported on `members` (n, r) bool."""
-    masked = torch.where(members, weights, torch.full_like(weights, -1e9))
-    ordered, _ = masked.sort(1, descending=True)
+    """Euclidean projection of each row (n, r) onto the convex weights supported on `members` (n, r) bool.
+
+    The projection does not change when a constant is added, and entries more than 1 below the largest become 0: after
+    both, numbers of any size are projected without cancellation (the weights sum to 1 in float32, too).
+    """
+    masked = torch.where(members, weights, torch.full_like(weights, -torch.inf))
+    shifted = (masked - masked.amax(1, keepdim=True)).clamp(min=-1)
+    ordered, _ = shifted.sort(1, descending=True)
     total = ordered.cumsum(1) - 1
     count = torch.arange(1, weights.shape[1] + 1, device=weights.device, dtype=weights.dtype)
     support = (ordered - total / count > 0).sum(1, keepdim=True).clamp(min=1)
     threshold = total.gather(1, support - 1) / support
-    return torch.where(members, (masked - threshold).clamp(min=0), torch.zeros_like(weights))
+    return torch.where(members, (shifted - threshold).clamp(min=0), torch.zeros_like(weights))
 
 
 @dataclass(frozen=True)

@@ -227,3 +227,15 @@ def test_projection_to_the_simplex_by_brute_force():
     found = project_to_simplex(weights, members)
     assert torch.allclose(found, reference, atol=1e-9)
     assert torch.allclose(project_to_simplex(found, members), found, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9, 1e20])
+def test_projected_weights_are_convex_at_any_scale(scale, dtype):
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    weights = (torch.randn(50, 6, generator=generator) * scale).to(dtype)
+    members = torch.rand(50, 6, generator=generator) < 0.5
+    members[:, 2] = True
+    found = project_to_simplex(weights, members)
+    assert torch.allclose(found.sum(1), torch.ones(50, dtype=dtype))
+    assert bool((found >= 0).all()) and not bool(found[~members].any())
