@@ -1,5 +1,6 @@
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 import torch
@@ -199,4 +200,4 @@ def test_the_trace_sees_a_whole_tree():
     assert trace.splits == 15
     ends = sorted(trace.leaves)
     assert ends[0][0] == 0 and ends[-1][1] == 1
-    assert all(a[1] == b[0] for a, b in zip(ends, ends[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(ends))

@@ -1,0 +1,64 @@
+"""The library call: a model and a property in, a `Result` out. The command line and `verify.verify` take the same way.
+
+    import verify
+    result = verify.verify("net.onnx", "property.vnnlib", timeout=60)
+    result = verify.verify(module, verify.robustness(x, 0.1, label=3, outputs=10))
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from verify.budget import Budget
+from verify.errors import InvalidInput
+from verify.onnx_import import Network, from_bytes, load_network
+from verify.onnx_import.module import from_module
+from verify.pipeline import Problem, solve
+from verify.query import Spec
+from verify.result import Result
+from verify.vnnlib import read_spec
+
+
+def verify(model: str | Path | bytes | nn.Module, spec: Spec | str | Path, *, method: str = "portfolio",
+           timeout: float | None = None, device: str = "auto", dtype: str = "auto", seed: int = 0,
+           example_input: Tensor | None = None) -> Result:
+    """Decides whether `model` has the property `spec`.
+
+    `model`: an ONNX file, a serialised ONNX model, or a module (evaluated in eval mode; `example_input` with its batch
+    axis of 1 gives its input shape, (1, i) for i declared inputs if left out). `spec`: a `Spec` or a VNN-LIB file.
+    `method`: an engine's name; `timeout`: seconds from now, loading included, None for no limit; `device`: `auto`,
+    `cpu` or `cuda`; `dtype` of the bounds: `auto`, `float32` or `float64`; `seed` of the attack.
+
+    A `verified` result is a proof over the reals, a `falsified` one carries a point replayed on onnxruntime, and
+    `unknown` says why. Raises a `VerifyError` when an argument cannot be read or is not supported.
+    """
+    if timeout is not None and not timeout > 0:
+        raise InvalidInput(f"timeout must be a positive number of seconds or None, got {timeout!r}")
+    if dtype not in ("auto", "float32", "float64"):
+        raise InvalidInput(f"dtype must be auto, float32 or float64, got {dtype!r}")
+    budget = Budget.seconds(math.inf if timeout is None else timeout)
+    spec = spec if isinstance(spec, Spec) else _spec(spec)
+    return solve(Problem(_network(model, spec, example_input), spec), method, budget, device, dtype, seed)
+
+
+def _spec(spec: str | Path) -> Spec:
+    if not isinstance(spec, (str, Path)):
+        raise InvalidInput(f"a property is a Spec or the path of a .vnnlib file, got {type(spec).__name__}")
+    return read_spec(spec)
+
+
+def _network(model: str | Path | bytes | nn.Module, spec: Spec, example_input: Tensor | None) -> Network:
+    if isinstance(model, nn.Module):
+        example = torch.zeros(1, spec.inputs) if example_input is None else example_input
+        return from_module(model, example)
+    if example_input is not None:
+        raise InvalidInput("example_input belongs to modules; an ONNX model declares its own input shape")
+    if isinstance(model, bytes):
+        return from_bytes(model)
+    if isinstance(model, (str, Path)):
+        return load_network(model)
+    raise InvalidInput(f"a model is a path, bytes or a torch.nn.Module, got {type(model).__name__}")
