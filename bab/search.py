@@ -76,6 +76,23 @@ def _silent(progress: Progress) -> None:
     pass
 
 
+def race(searches: list[Search], budget: Budget, first_seconds: float = 1.0) -> Outcome:
+    """Runs several searches for the same question in turns until one of them ends.
+
+    Turns double; the search that has closed the largest share of its tree (the first, if equal) gets a full one, the
+    others an eighth. After the first round, that is: before it nothing is known.
+    """
+    seconds, rounds = first_seconds, 0
+    while True:
+        leader = max(searches, key=lambda search: search.progress)
+        for search in searches:
+            share = 1.0 if search is leader or rounds == 0 else 0.125
+            outcome = search.run(budget if len(searches) == 1 else budget.slice(share * seconds))
+            if outcome.reason is not Reason.TIMEOUT or budget.expired:
+                return outcome
+        seconds, rounds = 2 * seconds, rounds + 1
+
+
 class Search:
     """One run over one bounder. `replay` turns a candidate point into a witness or None."""
 
@@ -90,6 +107,9 @@ class Search:
         self.size = self.options.first_batch
         self.rooted = False  # the first batch is bounded as it is
         self.leaves, self.domains = 0, 0
+        self.away = 0  # domains taken from the queue and not yet settled: an exception leaves them open
+        self.roots = len(self.queue)
+        self.closed_mass = 0.0
         self.smallest = float("inf")
         self.failed: Reason | None = None  # latched: a domain that stays open for good
         self.failed_bound = float("inf")
@@ -103,6 +123,8 @@ class Search:
                 return self._outcome(None, Reason.MEMORY)
             started = time.monotonic()
             batch = self.queue.pop(self.size if self.rooted else len(self.queue))
+            taken = len(batch)
+            self.away += taken
             if self.rooted:
                 parents, batch = batch, self.bounder.split(batch)
                 self.trace.split(parents, batch)
@@ -110,16 +132,20 @@ class Search:
             witness = self._bound(batch, budget)
             if witness is not None:
                 return self._outcome(witness, None)
+            self.away -= taken
             self.watch(Progress(self.phase, len(self.queue), self.leaves, self.queue.least))
             self._adapt(time.monotonic() - started, len(batch))
         return self._outcome(None, self.failed)
 
+    @property
+    def progress(self) -> float:
+        """Share of the tree that is closed, a leaf at depth d counting 2^-d (Knuth's estimate): 1 when done."""
+        return self.closed_mass / max(self.roots, 1)
+
     def _adapt(self, seconds: float, domains: int) -> None:
-        """Batches grow while rounds are short and shrink when they are long."""
-        if seconds < self.options.round_seconds / 2 and domains >= self.size:
-            self.size = min(self.options.max_batch, self.size * 2)
-        elif seconds > self.options.round_seconds * 2:
-            self.size = max(1, self.size // 2)
+        """As many domains as fit into a round, by the pace of this one; at most twice as many as before."""
+        fitting = int(domains * self.options.round_seconds / max(seconds, 1e-6)) // 2
+        self.size = max(1, min(self.options.max_batch, 2 * self.size, fitting))
 
     def _bound(self, batch: SubproblemBatch, budget: Budget) -> Witness | None:
         """Bounds a batch, closes what is proved, tests candidates, settles stuck domains, queues the rest."""
@@ -148,6 +174,7 @@ class Search:
         count = int(proved.sum())
         if count:
             self.leaves += count
+            self.closed_mass += float(torch.exp2(-bounded.batch.depth[proved].double()).sum())
             self.smallest = min(self.smallest, float(bounded.margin[proved].min()))
             self.trace.closed(bounded.batch[proved], bounded.margin[proved])
         return proved
@@ -162,7 +189,7 @@ class Search:
         return None
 
     def _outcome(self, witness: Witness | None, reason: Reason | None) -> Outcome:
-        open_ = len(self.queue) + (self.failed is not None)
+        open_ = len(self.queue) + self.away + (self.failed is not None)
         closed = witness is None and not open_
         if closed:
             reason = None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bab.input_split import InputSplitBounder
 from bab.relu_split import ReluSplitBounder
-from bab.search import Outcome, Search
+from bab.search import Outcome, Search, race
 from verify.bounds.compact import CompactNetwork
 from verify.bounds.dual import AscentOptions
 from verify.bounds.root import Root, compact_root, drop_stable, refine
@@ -31,6 +31,9 @@ FEW_INPUTS = 20
 FEW_NEURONS = 40
 """At most this many unstable ReLUs are split whatever the inputs."""
 
+FIRST_TURN = 1.0
+"""Seconds of the first turn of each kind of split."""
+
 MILP_NEURONS = 200
 """Up to this many unstable ReLUs a mixed-integer program gets its turn between two stretches of the search."""
 
@@ -41,23 +44,24 @@ ROOT_RATE = 1e10
 
 @dataclass(frozen=True)
 class Plan:
-    """How a query will be searched, and why (one line)."""
+    """How a query will be searched (`input`, `relu`, in the order of their turns), and why (one line)."""
 
-    mode: str
+    modes: tuple[str, ...]
     why: str
 
 
-def choose_mode(query: Query, root: Root) -> Plan:
-    """Input splits for few varying inputs, ReLU splits otherwise."""
+def choose_plan(query: Query, root: Root) -> Plan:
+    """Which splits fit the query: inputs when few vary, ReLUs when they are few or the inputs many."""
     varying, unstable = len(query.varying), root.network.unstable
-    if root.network.relu_only and unstable <= FEW_NEURONS:
-        return Plan("relu", f"only {unstable} ReLUs are unstable: they are split")
-    if varying <= FEW_INPUTS:
-        return Plan("input", f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut")
+    if varying > FEW_INPUTS:
+        rest = "" if root.network.relu_only else ", S-shaped neurons stay relaxed"
+        return Plan(("relu",), f"{varying} inputs vary and {unstable} neurons are unstable: ReLUs are split{rest}")
     if not root.network.relu_only:
-        return Plan("relu", f"{varying} inputs vary and {unstable} neurons are unstable: ReLUs are split, "
-                            "S-shaped neurons stay relaxed")
-    return Plan("relu", f"{varying} inputs vary and {unstable} ReLUs are unstable: ReLUs are split")
+        return Plan(("input",), f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut")
+    if unstable <= FEW_NEURONS:
+        return Plan(("relu", "input"), f"only {unstable} ReLUs are unstable: they are split, boxes in turn with them")
+    return Plan(("input", "relu"), f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut, ReLUs in turn with "
+                                   "them as long as that looks better")
 
 
 def root_options(network: CompactNetwork, iterations: int = 20) -> AscentOptions:
@@ -111,34 +115,35 @@ def strengthen_root(query: Query, state: RootState, budget: Budget) -> RootState
 
 
 def search(query: Query, state: RootState, budget: Budget, settings: Settings) -> Result:
-    """Branch and bound from a root that did not decide."""
-    plan = choose_mode(query, state.root)
-    if plan.mode == "input":
-        open_disjuncts = ~(state.margins > 0)
-        bounder = InputSplitBounder(query, query.interval(), charges(query.graph, state.root.bounds), open_disjuncts)
-        outcome = Search(bounder, query.replay, watch=settings.watch, phase="input splits").run(budget)
-        return _result(outcome, state.margins[~open_disjuncts], plan, budget)
-    state = strengthen_root(query, state, budget)
-    if state.proved:
-        return _verified(state.margins, 1, "alpha-crown", budget, 1)
-    return search_relus(query, state, plan, budget, settings)
+    """Branch and bound from a root that did not decide: every mode of the plan gets a first turn, small problems a
+    mixed-integer program, then the modes race."""
+    plan = choose_plan(query, state.root)
+    searches: list[Search] = []
+    for mode in plan.modes:
+        if mode == "relu":
+            state = strengthen_root(query, state, budget)
+            if state.proved:
+                return _verified(state.margins, 1, "alpha-crown", budget, 1)
+        searches.append(make_search(mode, query, state, settings))
+        outcome = searches[-1].run(budget.slice(FIRST_TURN))
+        if outcome.reason is not Reason.TIMEOUT or budget.expired:
+            return _result(outcome, state.margins, searches[-1].phase, budget)
+    if "relu" in plan.modes and state.network.relu_only and state.network.unstable <= MILP_NEURONS:
+        seconds = 600.0 if budget.remaining == float("inf") else 0.6 * budget.remaining
+        solved = solve_milp(query, state.network, state.margins.clone(), budget.slice(seconds), settings)
+        if solved.verdict is not Verdict.UNKNOWN:
+            return solved
+    return _result(race(searches, budget, 2 * FIRST_TURN), state.margins, " and ".join(s.phase for s in searches), budget)
 
 
-def search_relus(query: Query, state: RootState, plan: Plan, budget: Budget, settings: Settings) -> Result:
-    """ReLU splits; small problems give a mixed-integer solver its turn after a first stretch."""
+def make_search(mode: str, query: Query, state: RootState, settings: Settings) -> Search:
+    """A search over the disjuncts that the root left open."""
     open_disjuncts = ~(state.margins > 0)
-    bounder = ReluSplitBounder(query, state.network, query.interval(), open_disjuncts, torch.float32)
-    run = Search(bounder, query.replay, watch=settings.watch, phase="relu splits")
-    small = state.network.relu_only and state.network.unstable <= MILP_NEURONS
-    if small:
-        outcome = run.run(budget.slice(min(1.0, budget.remaining / 10)))
-        if outcome.reason is Reason.TIMEOUT and not budget.expired:
-            seconds = 600.0 if budget.remaining == float("inf") else 0.6 * budget.remaining
-            solved = solve_milp(query, state.network, state.margins.clone(), budget.slice(seconds), settings)
-            if solved.verdict is not Verdict.UNKNOWN:
-                return solved
-    outcome = run.run(budget)
-    return _result(outcome, state.margins[~open_disjuncts], plan, budget)
+    if mode == "input":
+        bounder = InputSplitBounder(query, query.interval(), charges(query.graph, state.root.bounds), open_disjuncts)
+    else:
+        bounder = ReluSplitBounder(query, state.network, query.interval(), open_disjuncts, torch.float32)
+    return Search(bounder, query.replay, watch=settings.watch, phase=f"{mode} splits")
 
 
 def _verified(margins: Tensor, leaves: int, method: str, budget: Budget, domains: int) -> Result:
@@ -147,12 +152,12 @@ def _verified(margins: Tensor, leaves: int, method: str, budget: Budget, domains
                            stats=Stats(budget.elapsed, domains, least, method))
 
 
-def _result(outcome: Outcome, proved_before: Tensor, plan: Plan, budget: Budget) -> Result:
-    stats = Stats(budget.elapsed, outcome.domains, outcome.best_bound, f"bab ({plan.mode} splits)")
+def _result(outcome: Outcome, root_margins: Tensor, phase: str, budget: Budget) -> Result:
+    stats = Stats(budget.elapsed, outcome.domains, outcome.best_bound, f"bab ({phase})")
     if outcome.witness is not None:
         return Result.falsified(outcome.witness, stats=stats)
     if outcome.closed:
-        least = min([outcome.smallest_margin, *proved_before.tolist()])
+        least = min([outcome.smallest_margin, *root_margins[root_margins > 0].tolist()])
         return Result.verified(ClosedTree(outcome.leaves, least), stats=stats)
     detail = f"{outcome.open_domains} domains open, worst bound {outcome.best_bound:.4g}"
     return Result.unknown(outcome.reason or Reason.NUMERICS, detail, stats=stats)
