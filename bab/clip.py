@@ -1,7 +1,8 @@
 """What the linear lower bounds of the rows say about a box besides their minima.
 
-h_r(x) >= A_r x + b_r - e_r on the box. A counterexample of a disjunct needs every row h_r <= 0, hence A_r x + b_r <= e_r
-for all its rows. `joint_bounds` looks for a convex combination of the rows that is positive on the box (LP duality);
+h_r(x) >= A_r x + b_r - e_r on the box. A counterexample of a disjunct needs every row h_r <= 0, hence
+A_r x + b_r <= e_r for all its rows. `joint_bounds` looks for a convex combination of the rows that is positive on the
+box (LP duality);
 `clip_boxes` shrinks the box to the points that satisfy each row alone (Clip-and-Verify, 2025). Both are rigorous: sums
 are charged with their rounding.
 """

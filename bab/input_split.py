@@ -16,7 +16,7 @@ from bab.branching import BoxView, InputHeuristic, longest_edge, smart_branching
 from bab.clip import clip_boxes, joint_bounds
 from bab.domains import SubproblemBatch
 from bab.search import Bounded
-from verify.attack.base import unsafe_points
+from verify.attack.base import disjunct_margins, unsafe_points
 from verify.bounds.crown import crown_bounds, output_form
 from verify.bounds.walk import Charges
 from verify.budget import Budget
@@ -98,7 +98,7 @@ class InputSplitBounder:
         row_lower = torch.maximum(form.minimum(box), bounds[self.graph.output].lower[:, wanted])
         row_lower = row_lower.nan_to_num(nan=-torch.inf)
         members = self.members[:, wanted]
-        margins = torch.where(members, row_lower.unsqueeze(1), torch.full((), -torch.inf, dtype=row_lower.dtype)).amax(2)
+        margins = disjunct_margins(row_lower, members)
         x_form = self._on_varying(form, box)
         margins = joint_bounds(x_form, batch.x_lower, batch.x_upper, members, margins, batch.open)
         margins = torch.where(batch.open, margins, torch.full_like(margins, torch.inf))
@@ -157,4 +157,5 @@ class InputSplitBounder:
     def decide_stuck(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
         """A box of neighbouring floats: its corners are candidates, nothing more can be proved in this precision."""
         points = unsafe_points(self.query, torch.cat([self._box(batch).lower, self._box(batch).upper]))
-        return Bounded(batch, torch.full_like(batch.lower, -torch.inf), torch.ones(len(batch), dtype=torch.bool), points)
+        stuck = torch.ones(len(batch), dtype=torch.bool)
+        return Bounded(batch, torch.full_like(batch.lower, -torch.inf), stuck, points)

@@ -7,7 +7,7 @@ the network's dtype; a domain is closed only by its bound re-evaluated in float6
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from verify.sets import Interval
 class ReluSplitOptions:
     """`ascent` per domain and round; `candidates` neurons per score are tried by FSB."""
 
-    ascent: AscentOptions = AscentOptions(iterations=20, lr_alpha=0.1, lr_beta=0.1, decay=0.98)
+    ascent: AscentOptions = field(default_factory=lambda: AscentOptions(iterations=20, lr_alpha=0.1, lr_beta=0.1))
     candidates: int = 4
 
 
@@ -71,7 +71,8 @@ class ReluSplitBounder:
     @torch.no_grad()
     def bound(self, batch: SubproblemBatch) -> Bounded:
         params = DualParams(batch.alpha, batch.upper, batch.beta, batch.weights)
-        found = ascend(self.problem, params, batch.signs, self.members[batch.disjunct], self.options.ascent, self.enough)
+        members = self.members[batch.disjunct]
+        found = ascend(self.problem, params, batch.signs, members, self.options.ascent, self.enough)
         margin = self._rigorous(found, batch.signs)
         lower = torch.fmax(batch.lower, found.bound)
         updated = batch.with_data(lower=lower, alpha=found.params.alpha, upper=found.params.upper,
@@ -139,4 +140,5 @@ class ReluSplitBounder:
             if leaf.candidate is not None:
                 points.append(self._embed(torch.from_numpy(leaf.candidate).reshape(1, -1)))
         found = unsafe_points(self.query, torch.cat(points)) if points else None
-        return Bounded(batch, torch.tensor(margins, dtype=torch.float64), torch.ones(len(batch), dtype=torch.bool), found)
+        stuck = torch.ones(len(batch), dtype=torch.bool)
+        return Bounded(batch, torch.tensor(margins, dtype=torch.float64), stuck, found)

@@ -25,8 +25,8 @@ from verify.result import Reason, Witness
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """`batch` with new bounds; `margin` (n,) rigorous bounds, a domain with a positive one is proved; `stuck` (n,) bool:
-    cannot be split any further; `points` (k, *input shape): candidates for counterexamples, may be None."""
+    """`batch` with new bounds; `margin` (n,) rigorous bounds, a domain with a positive one is proved; `stuck` (n,)
+    bool: cannot be split any further; `points` (k, *input shape): candidates for counterexamples, may be None."""
 
     batch: SubproblemBatch
     margin: Tensor

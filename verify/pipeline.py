@@ -67,7 +67,8 @@ class Problem:
 
         query = lower(case, self.network.graph, self.spec)
         graph = simplify(query.graph)
-        return replace(query, graph=graph.to(device, dtype), replay=lambda x: self._replay(x, replace(query, graph=graph)))
+        exact = replace(query, graph=graph)
+        return replace(query, graph=graph.to(device, dtype), replay=lambda x: self._replay(x, exact))
 
     def _replay(self, x: torch.Tensor, query: Query) -> Witness | None:
         """A witness inside the box; where an input's limits hold no float of the network's type, the nearest floats
@@ -291,7 +292,8 @@ def _explain_cases(problem: Problem) -> Iterable[str]:
         network = state.network
         yield (f"box {number}        {len(query.varying)} of {problem.spec.inputs} inputs vary, {len(case.disjuncts)} "
                f"disjuncts, {query.rows} rows")
-        yield f"             {network.unstable} unstable neurons in layers of {[layer.size for layer in network.layers]}"
+        sizes = [layer.size for layer in network.layers]
+        yield f"             {network.unstable} unstable neurons in layers of {sizes}"
         matrices = sum(layer.weight.numel() * layer.weight.element_size() for layer in network.layers)
         yield f"             {matrices / 2**20:.1f} MiB for the collapsed network"
         open_ = int((~(state.margins > 0)).sum())

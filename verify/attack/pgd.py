@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verify.attack.base import disjunct_slack
+from verify.attack.base import disjunct_margins
 from verify.query import Query
 from verify.sets import Interval
 
@@ -52,7 +52,7 @@ def pgd(query: Query, box: Interval, options: PgdOptions, generator: torch.Gener
     x = _starts(box, options.restarts, generator) if starts is None else starts.clone()
     count = x.shape[0]
     with torch.no_grad():
-        slack = disjunct_slack(graph.evaluate(x), members)
+        slack = disjunct_margins(graph.evaluate(x), members)
         # Half of the restarts take turns over the disjuncts, the others the one they are closest to.
         target = torch.arange(count, device=x.device) % members.shape[0]
         target[::2] = slack[::2].argmin(1)
@@ -72,11 +72,11 @@ def pgd(query: Query, box: Interval, options: PgdOptions, generator: torch.Gener
                 loss = torch.where(direction.abs().sum(1) > 0, (direction * rows).sum(1), loss)
             (gradient,) = torch.autograd.grad(loss.sum(), x)
         with torch.no_grad():
-            slack = disjunct_slack(rows.detach(), members).amin(1)
+            slack = disjunct_margins(rows.detach(), members).amin(1)
             better = slack < best
             best = torch.where(better, slack, best)
             best_x = torch.where(better.reshape(-1, *([1] * (x.dim() - 1))), x, best_x)
-            if bool((best <= 0).any()) and step % 5 == 4 or expired():
+            if (step % 5 == 4 and bool((best <= 0).any())) or expired():
                 break
             rate = options.rate * options.decay**step
             first.mul_(0.9).add_(gradient, alpha=0.1)
@@ -86,7 +86,7 @@ def pgd(query: Query, box: Interval, options: PgdOptions, generator: torch.Gener
             move[1::2] = smooth[1::2].clamp(-2, 2)
             x = torch.minimum(torch.maximum(x.detach() - rate * radius * move, box.lower), box.upper)
     with torch.no_grad():
-        slack = disjunct_slack(graph.evaluate(x.detach()), members).amin(1)
+        slack = disjunct_margins(graph.evaluate(x.detach()), members).amin(1)
         best_x = torch.where((slack < best).reshape(-1, *([1] * (x.dim() - 1))), x.detach(), best_x)
         best = torch.minimum(best, slack)
         order = best.argsort()

@@ -18,7 +18,7 @@ INTERMEDIATE = AscentOptions(iterations=20, lr_alpha=0.25)
 FINAL = AscentOptions(iterations=50, lr_alpha=0.25, lr_weights=0.25)
 
 
-def disjunct_margins(network: CompactNetwork, members: Tensor, margins: Tensor, options: AscentOptions = FINAL,
+def raise_margins(network: CompactNetwork, members: Tensor, margins: Tensor, options: AscentOptions = FINAL,
                      expired=lambda: False) -> Tensor:
     """`margins` (D,) raised for the disjuncts that are still open, rows of a disjunct combined with optimised convex
     weights. Rigorous: the ascent's result is re-evaluated with its rounding charged."""
@@ -56,7 +56,7 @@ class AlphaCrownVerifier:
                 network = root.network.to(dtype=torch.float64)
                 if not bool((margins > 0).all()):
                     network = drop_stable(refine(network, INTERMEDIATE, expired))
-                    margins = disjunct_margins(network, members, margins.to(torch.float64), FINAL, expired)
+                    margins = raise_margins(network, members, margins.to(torch.float64), FINAL, expired)
         except TimeoutError:
             return Result.unknown(Reason.TIMEOUT)
         except OutOfResources as error:

@@ -18,7 +18,7 @@ from verify.bounds.dual import AscentOptions
 from verify.bounds.root import Root, compact_root, drop_stable, refine
 from verify.bounds.walk import charges
 from verify.budget import Budget
-from verify.engines.alpha_crown import disjunct_margins
+from verify.engines.alpha_crown import raise_margins
 from verify.engines.base import Settings, closed_disjuncts
 from verify.engines.milp import solve_milp
 from verify.errors import OutOfResources
@@ -104,13 +104,13 @@ def strengthen_root(query: Query, state: RootState, budget: Budget) -> RootState
     members = query.members.to(state.margins.device)
     with torch.no_grad():
         network = state.network.to(dtype=torch.float64)
-        margins = disjunct_margins(network, members, state.margins.to(torch.float64), expired=expired)
+        margins = raise_margins(network, members, state.margins.to(torch.float64), expired=expired)
         options = root_options(network)
         if bool((margins > 0).all()) or options.iterations < 4 or budget.expired:
             return replace(state, network=network, margins=margins)
         # Most of the work tolerates float32; the bounds it returns are rigorous in the precision they come from.
         network = drop_stable(refine(network, options, expired))
-        margins = disjunct_margins(network, members, margins, expired=expired)
+        margins = raise_margins(network, members, margins, expired=expired)
     return replace(state, network=network, margins=margins)
 
 
@@ -133,7 +133,8 @@ def search(query: Query, state: RootState, budget: Budget, settings: Settings) -
         solved = solve_milp(query, state.network, state.margins.clone(), budget.slice(seconds), settings)
         if solved.verdict is not Verdict.UNKNOWN:
             return solved
-    return _result(race(searches, budget, 2 * FIRST_TURN), state.margins, " and ".join(s.phase for s in searches), budget)
+    outcome = race(searches, budget, 2 * FIRST_TURN)
+    return _result(outcome, state.margins, " and ".join(s.phase for s in searches), budget)
 
 
 def make_search(mode: str, query: Query, state: RootState, settings: Settings) -> Search:

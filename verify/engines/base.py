@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from verify.attack.base import disjunct_margins
 from verify.budget import Budget
 from verify.progress import Observer, Progress
 from verify.query import Query
@@ -46,10 +47,9 @@ class Verifier(Protocol):
 
 
 def closed_disjuncts(row_lower: Tensor, members: Tensor) -> Tensor:
-    """Margin (D,) of every disjunct from rigorous row bounds (R,): its best row; NaN never counts."""
+    """Margin (D,) of every disjunct from rigorous row bounds (R,): its best row; what is not finite never counts."""
     clean = row_lower.nan_to_num(nan=-torch.inf, posinf=-torch.inf)
-    return torch.where(members.to(clean.device), clean, torch.full_like(clean, -torch.inf)).amax(1) \
-        if members.shape[1] else clean.new_full((members.shape[0],), -torch.inf)
+    return disjunct_margins(clean.unsqueeze(0), members.to(clean.device))[0]
 
 
 def from_margins(margins: Tensor, name: str, budget: Budget) -> Result:

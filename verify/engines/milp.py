@@ -11,7 +11,7 @@ from torch import Tensor
 from verify.bounds.compact import CompactNetwork
 from verify.bounds.root import compact_root, drop_stable, refine
 from verify.budget import Budget
-from verify.engines.alpha_crown import FINAL, INTERMEDIATE, disjunct_margins
+from verify.engines.alpha_crown import FINAL, INTERMEDIATE, raise_margins
 from verify.engines.base import Settings, closed_disjuncts, from_margins
 from verify.errors import OutOfResources, UnsupportedOperator
 from verify.progress import Progress
@@ -38,7 +38,7 @@ class MilpVerifier:
                 if bool((margins > 0).all()):
                     return from_margins(margins, self.name, budget)
                 network = drop_stable(refine(root.network.to(dtype=torch.float64), INTERMEDIATE, expired))
-                margins = disjunct_margins(network, query.members, margins, FINAL, expired)
+                margins = raise_margins(network, query.members, margins, FINAL, expired)
             return solve_milp(query, network, margins, budget, self.settings)
         except TimeoutError:
             return Result.unknown(Reason.TIMEOUT)
