@@ -51,6 +51,8 @@ def pgd(query: Query, box: Interval, options: PgdOptions, generator: torch.Gener
     members = query.members.to(box.lower.device)
     x = _starts(box, options.restarts, generator) if starts is None else starts.clone()
     count = x.shape[0]
+    if not members.shape[0]:
+        return x[:0]  # nothing is unsafe
     with torch.no_grad():
         slack = disjunct_margins(graph.evaluate(x), members)
         # Half of the restarts take turns over the disjuncts, the others the one they are closest to.
@@ -62,10 +64,12 @@ def pgd(query: Query, box: Interval, options: PgdOptions, generator: torch.Gener
     direction[::2] = 0
     best, best_x = slack.amin(1), x.clone()
     first, second = torch.zeros_like(x), torch.zeros_like(x)
-    for step in range(options.steps):
+    for step in range(options.steps if bool(members.any()) else 0):
         x.requires_grad_()
         with torch.enable_grad():
             rows = graph.evaluate(x)
+            if not rows.requires_grad:
+                break  # the rows do not depend on the input
             worst = torch.where(mask, rows, torch.full_like(rows, -torch.inf)).amax(1)
             loss = worst + 0.1 * (rows.clamp(min=0) * mask).sum(1)
             if step < options.drift_steps:
