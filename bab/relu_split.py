@@ -7,7 +7,7 @@ the network's dtype; a domain is closed only by its bound re-evaluated in float6
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -60,7 +60,8 @@ class ReluSplitBounder:
         rows = torch.eye(self.members.shape[1], dtype=self.lower.dtype)
         singles = self.problem.backward(self.problem.initial(rows)).bound
         best = torch.where(weights > 0, singles.unsqueeze(0), torch.full_like(weights, -torch.inf)).argmax(1)
-        params = self.problem.initial(torch.nn.functional.one_hot(best, weights.shape[1]))
+        # A disjunct without rows has no row to start from: its weights, and with them its bound, stay 0.
+        params = self.problem.initial(torch.nn.functional.one_hot(best, weights.shape[1]) * (weights > 0))
         return SubproblemBatch(
             torch.full((n,), -torch.inf, dtype=self.lower.dtype), torch.zeros(n, dtype=torch.int64),
             {"signs": torch.zeros(n, u, dtype=torch.int8), "alpha": params.alpha, "upper": params.upper,
@@ -73,7 +74,7 @@ class ReluSplitBounder:
         params = DualParams(batch.alpha, batch.upper, batch.beta, batch.weights)
         members = self.members[batch.disjunct]
         found = ascend(self.problem, params, batch.signs, members, self.options.ascent, self.enough)
-        margin = self._rigorous(found, batch.signs)
+        margin = self._rigorous(found, batch.signs, members)
         lower = torch.fmax(batch.lower, found.bound)
         updated = batch.with_data(lower=lower, alpha=found.params.alpha, upper=found.params.upper,
                                   beta=found.params.beta, weights=found.params.weights)
@@ -86,12 +87,15 @@ class ReluSplitBounder:
             updated = updated.with_data(decision=updated.decision.index_copy(0, undecided, decision))
         return Bounded(updated, margin, stuck, self._points(found, open_))
 
-    def _rigorous(self, found: Ascent, signs: Tensor) -> Tensor:
-        """float64 bounds of the domains that look proved; the others keep what the search found, as not proved."""
+    def _rigorous(self, found: Ascent, signs: Tensor, members: Tensor) -> Tensor:
+        """float64 bounds of the domains that look proved; the others count as not proved. Only rows of a domain's own
+        disjunct (`members` (n, r)) can prove it, whatever weights the optimiser returned."""
         margin = torch.full_like(found.bound, -torch.inf, dtype=torch.float64)
         good = (found.bound > 0).nonzero().squeeze(1)
         if good.numel():
-            margin[good] = self.exact.rigorous(found.params[good].to(torch.float64), signs[good])
+            params = found.params[good].to(torch.float64)
+            params = replace(params, weights=params.weights * members[good])
+            margin[good] = self.exact.rigorous(params, signs[good])
         return margin
 
     def _decide(self, batch: SubproblemBatch, found: Ascent, rows: Tensor, free: Tensor) -> Tensor:

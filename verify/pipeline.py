@@ -224,8 +224,8 @@ class Portfolio:
     def _search(self, query: Query, state: RootState, budget: Budget, generator: torch.Generator, clock: Clock
                 ) -> Result:
         if state.proved:
-            return Result.verified(ClosedTree(1, float(state.margins.min()) if state.margins.numel() else math.inf),
-                                   stats=Stats(method="crown", domains=1, best_bound=float(state.margins.min())))
+            least = float(state.margins.min()) if state.margins.numel() else math.inf
+            return Result.verified(ClosedTree(1, least), stats=Stats(method="crown", domains=1, best_bound=least))
         options = PgdOptions(restarts=128, steps=100, decay=0.97)
         result = self._attack(query, budget, generator, options, clock)
         return result or clock.time("search", lambda: search(query, state, budget, self.settings))

@@ -191,6 +191,8 @@ def lower(case: Case, network: Graph, spec: Spec, replay: Callable[[torch.Tensor
     for disjunct in case.disjuncts:
         for h in disjunct:
             index.setdefault(LinearConstraint(h.y, h.constant, h.x), len(index))
+    # Without any output condition one row that belongs to no disjunct spares every engine the case of no rows.
+    index = index or {LinearConstraint((), Fraction(0)): 0}
     members = torch.zeros(len(case.disjuncts), len(index), dtype=torch.bool)
     for d, disjunct in enumerate(case.disjuncts):
         for h in disjunct:

@@ -132,3 +132,12 @@ def test_domains_do_not_see_their_batch_mates():
         # A mate that is still open keeps the optimiser running; more steps may only raise a bound.
         assert bool(together.batch.lower[k] >= alone.batch.lower[0] - 1e-9)
         assert np.sign(float(together.margin[k])) >= np.sign(float(alone.margin[0]))
+
+
+def test_a_disjunct_without_rows_is_never_closed():
+    """Its neighbour's positive row proves nothing about it."""
+    q = query("mlp", 1, [[constraint([(0, 1)], 1000)], []])
+    bounder = bounder_of(q)
+    assert not bool(bounder.root().weights[1].any())
+    outcome = Search(bounder, lambda x: None).run(Budget.seconds(1))
+    assert not outcome.closed

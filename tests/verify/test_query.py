@@ -102,9 +102,11 @@ def test_rows_may_read_the_input():
     assert query.graph.evaluate(x).tolist() == [[0.75 + 3 - 1.0]]
 
 
-def test_an_empty_conjunction_has_no_rows():
+def test_an_empty_conjunction_gets_a_row_that_belongs_to_nothing():
     case, spec = make(())
-    assert lower(case, network(), spec).members.shape == (1, 0)
+    query = lower(case, network(), spec)
+    assert query.members.tolist() == [[False]]
+    assert query.graph.evaluate(torch.ones(1, 2, dtype=torch.float64)).tolist() == [[0.0]]
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "message"), [

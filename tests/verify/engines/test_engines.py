@@ -1,13 +1,16 @@
 """What every engine owes: a right answer or `unknown`, whatever it is asked."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from tests.verify.engines.problems import broken, query
+from tests.verify.engines.problems import broken, problem, query
 from verify.budget import Budget
 from verify.engines import BUILT_IN, create, names
 from verify.engines.base import Settings
 from verify.errors import InvalidInput, VerifyError
+from verify.pipeline import Problem
 from verify.result import Reason, Verdict
 
 ENGINES = tuple(name for name in BUILT_IN if name != "auto-lirpa")
@@ -109,3 +112,26 @@ def test_a_spent_budget_never_proves_what_does_not_hold(engine):
 def test_no_memory_is_an_unknown_with_its_reason(engine):
     result = create(engine, Settings()).verify(query("abs", 0.01), Budget.seconds(5, memory_bytes=8))
     assert result.verdict is Verdict.UNKNOWN and result.reason is Reason.MEMORY
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_property_whose_whole_box_is_unsafe_is_never_verified(engine):
+    """A conjunction without output constraints; alone, and next to one that can be proved."""
+    q = query("abs", 1000.0)
+    alone = q.case.disjuncts[0][:0]
+    for disjuncts in ((alone,), (*q.case.disjuncts, alone)):
+        asked = problem("abs", 1000.0)
+        case = replace(asked.spec.cases[0], disjuncts=disjuncts)
+        asked = Problem(asked.network, replace(asked.spec, cases=(case,)))
+        result = create(engine, Settings()).verify(asked.query(case), Budget.seconds(1))
+        assert result.verdict is not Verdict.VERIFIED
+        assert engine not in ("portfolio", "attack") or result.verdict is Verdict.FALSIFIED
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_property_without_any_unsafe_set_holds(engine):
+    asked = problem("abs", 1000.0)
+    case = replace(asked.spec.cases[0], disjuncts=())
+    asked = Problem(asked.network, replace(asked.spec, cases=(case,)))
+    result = create(engine, Settings()).verify(asked.query(case), Budget.seconds(0.5))
+    assert result.verdict is (Verdict.UNKNOWN if engine == "attack" else Verdict.VERIFIED)
