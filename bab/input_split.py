@@ -93,6 +93,8 @@ class InputSplitBounder:
         box = self._box(batch)
         bounds = crown_bounds(self.graph, box, charges=self.charges)
         wanted = (batch.open.any(0).unsqueeze(1) & self.members).any(0).nonzero().squeeze(1)
+        if not wanted.numel():
+            wanted = wanted.new_zeros(1)  # only disjuncts without rows are open: one row keeps all shapes, proves none
         rows = torch.eye(self.members.shape[1], dtype=box.lower.dtype, device=box.lower.device)[wanted].unsqueeze(0)
         form = output_form(self.graph, bounds, rows, charges=self.charges)
         row_lower = torch.maximum(form.minimum(box), bounds[self.graph.output].lower[:, wanted])

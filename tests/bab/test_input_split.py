@@ -149,3 +149,13 @@ def test_devices(device):
 
     query = replace(query, graph=query.graph.to(device))
     assert Search(bounder_of(query), lambda x: None).run(Budget.seconds(30)).closed
+
+
+def test_a_disjunct_without_rows_is_never_closed():
+    graph = ALL["mlp"](0)
+    for disjuncts in ([[constraint([(0, 1)], 1000)], []], [[]]):
+        bounder = bounder_of(query_of(graph, boxes(graph)[1:2], disjuncts))
+        done = bounder.bound(bounder.root())
+        assert not bool((done.margin > 0).any())
+        done = bounder.bound(bounder.split(done.batch))  # now only the disjunct without rows is open
+        assert not bool((done.margin > 0).any())
