@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from verify.bounds.compact import CompactNetwork
 from verify.lp.backend import Backend, default_backend
 from verify.lp.encode import encode, is_relu, neuron_count, row_interval, to_numpy
-from verify.lp.model import SolveStatus
+from verify.lp.model import LinearProgram, LpSolution, MilpSolution, SolveStatus
 from verify.lp.safe import milp_margin, safe_lower_bound
+from verify.lp.scaling import equilibrate
 
 _COUNTS = (SolveStatus.OPTIMAL, SolveStatus.STOPPED, SolveStatus.TIME)
 """The ways to end after which a MILP dual bound means something."""
@@ -56,6 +58,27 @@ def _all_fixed(compact: CompactNetwork, signs: np.ndarray | None) -> bool:
     return neuron_count(compact) == fixed
 
 
+def _finite(compact: CompactNetwork) -> bool:
+    """Whether a program can be written down: overflow at the root leaves infinite bounds, which prove nothing."""
+    layers = [t for layer in compact.layers for t in (layer.weight, layer.bias, layer.error, layer.lower, layer.upper)]
+    rows = (compact.x_lower, compact.x_upper, compact.row_weight, compact.row_bias, compact.row_error)
+    return all(bool(torch.isfinite(t).all()) for t in (*rows, *layers))
+
+
+def _solve_lp(solver: Backend, program: LinearProgram, seconds: float) -> LpSolution:
+    """Solved in equilibrated units, answered in the program's own."""
+    scaled = equilibrate(program)
+    answer = solver.lp(scaled.program, seconds)
+    return replace(answer, x=scaled.point(answer.x), row_duals=scaled.duals(answer.row_duals))
+
+
+def _solve_milp(solver: Backend, program: LinearProgram, *limits: float) -> MilpSolution:
+    """Solved in equilibrated units, which keep the objective; answered in the program's own."""
+    scaled = equilibrate(program)
+    answer = solver.milp(scaled.program, *limits)
+    return replace(answer, x=scaled.point(answer.x))
+
+
 def decide_leaf(
     compact: CompactNetwork,
     disjunct: Sequence[int],
@@ -65,12 +88,14 @@ def decide_leaf(
 ) -> LeafResult:
     """The LP of the subproblem `signs` (int8 (U,), see `encode`); a second, elastic one when the first is empty."""
     solver, deadline = backend or default_backend(), time.monotonic() + seconds
+    if not _finite(compact):
+        return LeafResult(-math.inf, None, False, SolveStatus.FAILED)
     program = encode(compact, disjunct, signs)
-    solution = solver.lp(program, seconds)
+    solution = _solve_lp(solver, program, seconds)
     bound = max(_interval_bound(compact, disjunct), safe_lower_bound(program, solution.row_duals))
     if solution.status is SolveStatus.INFEASIBLE and bound <= 0:
         elastic = encode(compact, disjunct, signs, elastic=True)
-        answer = solver.lp(elastic, deadline - time.monotonic())
+        answer = _solve_lp(solver, elastic, deadline - time.monotonic())
         proof = safe_lower_bound(elastic, answer.row_duals)
         return LeafResult(max(bound, proof) if proof > 0 else bound, None, False, answer.status)
     solved = solution.status is SolveStatus.OPTIMAL
@@ -88,19 +113,21 @@ def decide_milp(
 ) -> LeafResult:
     """The mixed-integer program with a binary for every open ReLU; stops as soon as the sign is known."""
     solver, deadline = backend or default_backend(), time.monotonic() + seconds
+    if not _finite(compact):
+        return LeafResult(-math.inf, None, False, SolveStatus.FAILED)
     relu = is_relu(compact)
     program = encode(compact, disjunct, signs, integers=relu)
     if not program.integer.any():
         return decide_leaf(compact, disjunct, signs, seconds, solver)
     margin = milp_margin(program)
     # A point far below the border survives its replay in float32; one that is nearer may not, so the search goes on.
-    answer = solver.milp(program, seconds, threads, 2 * margin, -100 * margin)
+    answer = _solve_milp(solver, program, seconds, threads, 2 * margin, -100 * margin)
     lowest = _interval_bound(compact, disjunct)
     exact = answer.status is SolveStatus.OPTIMAL and bool(relu.all())
     if answer.status is SolveStatus.INFEASIBLE:
         elastic = encode(compact, disjunct, signs, integers=relu, elastic=True)
         margin = milp_margin(elastic)
-        answer = solver.milp(elastic, deadline - time.monotonic(), threads, 2 * margin, -math.inf)
+        answer = _solve_milp(solver, elastic, deadline - time.monotonic(), threads, 2 * margin, -math.inf)
         exact = False
     if margin < answer.dual_bound < math.inf and answer.status in _COUNTS:
         return LeafResult(max(lowest, answer.dual_bound - margin), None, exact, answer.status)

@@ -1,14 +1,17 @@
 """Leaves: sound bounds, replayable candidates, empty regions, and solvers that lie."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tests.verify.lp.networks import evaluate, pattern_minimum, patterns, random_compact, true_minimum
+from verify.bounds.compact import CompactLayer, CompactNetwork
 from verify.lp.backend import Backend, free_backend
 from verify.lp.leaf import decide_leaf, decide_milp
 from verify.lp.model import LpSolution, MilpSolution, SolveStatus
-from verify.ops import Sigmoid
+from verify.ops import Relu, Sigmoid
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -110,3 +113,33 @@ def test_no_time_is_no_answer():
     compact = random_compact(0, sizes=(8, 8))
     for decide in (decide_leaf, decide_milp):
         assert decide(compact, [0], None, 0.0, backend=free_backend()).bound <= 0
+
+
+def scaled_network(first: float, second: float, shift: float) -> CompactNetwork:
+    """h = relu(a + b) + relu(a - b) + shift with a, b = relu(x0 + x1), relu(x0 - x1) on [-1, 1]^2, whose minimum is
+    `shift`; the first layer in units of `first`, the second in units of `first` `second`."""
+    one = torch.ones(2, dtype=torch.float64)
+    mix = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
+    none, a, b = torch.zeros(2, 2, dtype=torch.float64), first, first * second
+    layers = (
+        CompactLayer("a", Relu(), torch.arange(2), 2, mix * a, 0 * one, 0 * one, -2 * a * one, 2 * a * one),
+        CompactLayer("b", Relu(), torch.arange(2), 4, torch.cat([none, mix * second], 1), 0 * one, 0 * one,
+                     -4 * b * one, 4 * b * one),
+    )
+    row = torch.tensor([[0.0, 0.0, 0.0, 0.0, 1 / b, 1 / b]], dtype=torch.float64)
+    return CompactNetwork(torch.arange(2), -one, one, layers, row, 0 * one[:1] + shift, 0 * one[:1])
+
+
+@pytest.mark.parametrize("first, second", [(0, 0), (-40, 40), (40, -40), (-60, 20), (-20, -30)])
+def test_a_network_in_other_units_gets_the_same_answer(first, second):
+    """Scaled by 2^-40 and back by 2^40, solvers drop the first layer; what is left looked proved."""
+    for shift, proved in ((-0.1, False), (0.1, True)):
+        result = decide_milp(scaled_network(2.0**first, 2.0**second, shift), [0], None, 20.0)
+        assert (result.bound > 0) is proved, (shift, result)
+
+
+def test_overflow_is_no_answer():
+    broken = replace(random_compact(0), row_error=torch.tensor([torch.inf, 0.0], dtype=torch.float64))
+    for decide in (decide_leaf, decide_milp):
+        answer = decide(broken, [0, 1], None, 10.0)
+        assert answer.bound == -np.inf and answer.status is SolveStatus.FAILED
