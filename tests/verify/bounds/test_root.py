@@ -3,13 +3,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.verify.bounds.laws import assert_below, assert_encloses, roots, row_minima, varying, with_rows
-from tests.verify.bounds.networks import ALL, RELU, boxes, mlp
+from tests.verify.bounds.laws import assert_below, assert_encloses, roots, rounding, row_minima, varying, with_rows
+from tests.verify.bounds.networks import ALL, RELU, Builder, boxes, directions, low_points, mlp
 from tests.verify.bounds.test_compact import compact_values
 from verify.bounds.crown import crown
 from verify.bounds.dual import AscentOptions
 from verify.bounds.root import both_sides, compact_root, drop_stable, refine, rigorous_rows
 from verify.errors import OutOfResources
+from verify.ops import Linear, Relu
+from verify.sets import Interval
 
 FEW = AscentOptions(6, lr_alpha=0.25)
 
@@ -115,3 +117,37 @@ def test_broken_numbers_never_become_bounds():
         assert not bool((claim(broken, FEW) > -torch.inf).any())
         broken = network.with_rows(network.row_weight, network.row_bias + bad, network.row_error)
         assert not bool((claim(broken, FEW) > -torch.inf).any())
+
+
+def ill_conditioned(seed):
+    """Five float32 layers with weights of sizes 0.1 to 1000 and columns that cancel, on boxes down to a point."""
+    generator = torch.Generator().manual_seed(seed)
+    b = Builder((1, 3), seed)
+    name, i = "x", 3
+    for _ in range(4):
+        weight = b.draw(8, i) * 10 ** (float(torch.rand(1, generator=generator)) * 4 - 1)
+        if i == 8:
+            weight[:, ::2] = -weight[:, 1::2]
+        name = b.add(Relu(), b.add(Linear(weight.float().double(), (b.draw(8) * 10).float().double()), name))
+        i = 8
+    center = torch.randn(4, 1, 3, generator=generator)
+    radius = torch.tensor([0.0, 1e-6, 1e-4, 1e-2]).reshape(4, 1, 1)
+    return b.graph(b.dense(name, 8, 2)).to(dtype=torch.float32), Interval(center - radius, center + radius)
+
+
+def test_rounding_is_charged_where_it_matters():
+    """Without charges many of these bounds are above a value; with them none is."""
+    wrong_without = 0
+    for seed in range(10):
+        graph, batch = ill_conditioned(seed)
+        rows = directions(graph, seed)
+        low = low_points(graph, batch, rows[0], 32, 8)
+        assert_below(crown(graph, batch, rows, charges=rounding(graph, batch))[0], low, f"crown {seed}")
+        wrong_without += int((crown(graph, batch, rows)[0].double() > low).sum())
+        tail = with_rows(graph)
+        for k in range(4):
+            box = batch[k : k + 1]
+            root = compact_root(tail, box, varying(box))
+            assert_below(root.row_lower, row_minima(tail, box), f"root {seed} {k}")
+            assert_below(claim(drop_stable(root.network), FEW), row_minima(tail, box), f"dropped {seed} {k}")
+    assert wrong_without > 10
