@@ -16,7 +16,7 @@ from torch import Tensor
 
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
-from verify.ops import Input
+from verify.ops import Input, Relu
 from verify.sets import Interval, gamma
 
 Bounds = dict[str, Interval]
@@ -49,6 +49,8 @@ def charge(node: Node, bounds: Bounds) -> Tensor | None:
     magnitudes = [bounds[name].magnitude for name in node.inputs]
     if node.op.linear:
         return node.op.rounding(*magnitudes)
+    if isinstance(node.op, Relu):
+        return None  # the walk charges the sum of the offsets, all of one sign, by their total
     # Slopes and intercepts are at most 1 and the pre-activation's magnitude plus the range of f.
     total = magnitudes[0] + 1
     return gamma(total[0].numel(), total.dtype) * total
@@ -74,14 +76,15 @@ def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charg
             return LinearForm(rows, offset.expand(rows.shape[:2]), error)
         if error is not None and node.name in charges:
             with torch.no_grad():
-                weight = charges[node.name].flatten(1).expand(-1, rows[0, 0].numel()).unsqueeze(2)
-                error = error + (rows.detach().flatten(2).abs() @ weight).squeeze(2)
+                error = error + _charged(rows.detach().flatten(2), charges[node.name].flatten(1))
         if node.op.linear:
             below = node.op.pull_back(rows, graph.input_shapes(node))
             extra = node.op.pull_back_offset(rows)
         else:
             passed, extra = rule(node, rows)
             below = (passed,)
+            if error is not None and extra is not None:
+                error = error + gamma(math.prod(node.shape), rows.dtype) * extra.detach().abs()
         if extra is not None:
             offset = offset + extra
         for name, part in zip(node.inputs, below, strict=True):
@@ -91,13 +94,18 @@ def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charg
     return LinearForm(offset.new_zeros(shape), offset, error)
 
 
+def _charged(rows: Tensor, cost: Tensor) -> Tensor:
+    """|rows| . cost for rows (n, r, o) and costs (1, o), one vector for all domains: (n, r)."""
+    return rows.abs() @ cost.expand(1, rows.shape[2])[0]
+
+
 def identity_rows(shape: tuple[int, ...], indices: Tensor, signs: tuple[float, ...], like: Tensor) -> Tensor:
     """Unit rows of the flat `indices`, once per sign: (1, len(signs) k, *shape)."""
     k = indices.numel()
     rows = like.new_zeros(len(signs) * k, math.prod(shape))
     for block, sign in enumerate(signs):
         rows[torch.arange(block * k, (block + 1) * k, device=indices.device), indices] = sign
-    return rows.reshape(1, -1, *shape)
+    return rows.reshape(1, len(signs) * k, *shape)
 
 
 def exact_by_intervals(graph: Graph, name: str) -> bool:

@@ -25,13 +25,20 @@ class Lines:
     def pull_back(self, coeff: Tensor) -> tuple[Tensor, Tensor]:
         """Rows on f(z), (n, r, *shape), to rows on z that are below them: positive coefficients take the lower line,
         negative ones the upper line. Returns (coefficients, offset (n, r))."""
-        positive, negative = coeff.clamp(min=0), coeff.clamp(max=0)
-
         def rows(line: Tensor) -> Tensor:
             return line if line.dim() == coeff.dim() else line.unsqueeze(1)
 
-        result = positive * rows(self.lower_slope) + negative * rows(self.upper_slope)
-        offset = (negative * rows(self.upper_intercept)).flatten(2).sum(2)
+        negative = coeff.clamp(max=0)
+        positive = coeff - negative
+        offset = _row_sums(negative, rows(self.upper_intercept))
         if self.lower_intercept is not None:
-            offset = offset + (positive * rows(self.lower_intercept)).flatten(2).sum(2)
-        return result, offset
+            offset = offset + _row_sums(positive, rows(self.lower_intercept))
+        # In place where possible: these are the largest tensors of a pass, and memory traffic is what it costs.
+        return (positive * rows(self.lower_slope)).addcmul_(negative, rows(self.upper_slope)), offset
+
+
+def _row_sums(coeff: Tensor, line: Tensor) -> Tensor:
+    """sum over the neurons of coeff * line, (n, r): a matrix product when all rows share the line."""
+    if line.shape[1] > 1:
+        return (coeff * line).flatten(2).sum(2)
+    return (coeff.flatten(2) @ line.flatten(2).transpose(1, 2)).squeeze(2)
