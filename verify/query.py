@@ -28,6 +28,9 @@ from verify.ops import Concat, Linear, Reshape
 from verify.result import Witness
 from verify.sets import Interval
 
+COMFORT = 100
+"""Rows whose largest number is beyond 2 ** +-100 (float32 reaches 2 ** +-126) are scaled to about 1."""
+
 
 def enclose(value: Fraction | Decimal) -> tuple[float, float]:
     """The float64 numbers next to an exact value, at or below it and at or above it (equal when representable)."""
@@ -173,6 +176,18 @@ def _no_replay(x: torch.Tensor) -> None:
     """Without the original network no candidate can become a witness."""
 
 
+def _float_row(h: LinearConstraint, outputs: int) -> tuple[dict[int, float], float]:
+    """Coefficients over [Y, X] and the constant, each rounded once (which `Linear` charges): terms of one variable are
+    added exactly, and a row beyond float64's comfort is multiplied by a power of two, which keeps its sign."""
+    terms: dict[int, Fraction] = {}
+    for k, c in (*h.y, *((outputs + k, c) for k, c in h.x)):
+        terms[k] = terms.get(k, Fraction(0)) + c
+    largest = max(map(abs, (*terms.values(), h.constant)))
+    exponent = largest.numerator.bit_length() - largest.denominator.bit_length()
+    factor = Fraction(2) ** -exponent if abs(exponent) > COMFORT else Fraction(1)
+    return {k: float(c * factor) for k, c in terms.items()}, float(h.constant * factor)
+
+
 def lower(case: Case, network: Graph, spec: Spec, replay: Callable[[torch.Tensor], Witness | None] = _no_replay
           ) -> Query:
     """Appends the constraints of `case` to the network as last affine rows."""
@@ -201,11 +216,10 @@ def lower(case: Case, network: Graph, spec: Spec, replay: Callable[[torch.Tensor
     width = outputs + (inputs if reads_input else 0)
     weight, bias = torch.zeros(len(index), width, dtype=torch.float64), torch.zeros(len(index), dtype=torch.float64)
     for r, h in enumerate(index):
-        for k, c in h.y:
-            weight[r, k] += float(c)
-        for k, c in h.x:
-            weight[r, outputs + k] += float(c)
-        bias[r] = float(h.constant)
+        terms, constant = _float_row(h, outputs)
+        for k, c in terms.items():
+            weight[r, k] = c
+        bias[r] = constant
     flat = Node("spec:y", Reshape((outputs,)), (network.output,), (outputs,))
     nodes, last = [*network.nodes, flat], flat.name
     if reads_input:

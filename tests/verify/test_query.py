@@ -122,3 +122,21 @@ def test_counts_must_agree(inputs, outputs, message):
 def test_varying_inputs():
     case = Case(InputBox.from_floats(np.array([0.0, 1.0]), np.array([1.0, 1.0])), ((constraint([(0, 1)]),),))
     assert lower(case, network(), Spec(2, 2, (case,))).varying.tolist() == [0]
+
+
+def row_at(h, x):
+    case, spec = make((h,))
+    return float(lower(case, network(), spec).graph.evaluate(torch.tensor([x], dtype=torch.float64))[0, 0])
+
+
+def test_terms_of_one_variable_are_added_exactly():
+    huge = 10**17
+    assert row_at(constraint([(0, huge), (0, 1), (0, -huge)], 0.5, x=[(0, huge), (0, -huge)]), [-1.0, 0.0]) == -0.5
+
+
+@pytest.mark.parametrize("exponent", [-1100, -500, 500, 4000])
+def test_rows_beyond_float64_keep_their_sign(exponent):
+    """An overflow was a traceback; underflow lost a coefficient and left its constant, a wrong proof."""
+    unit = Fraction(2) ** exponent
+    above, below = constraint([(0, -unit)], 3 * unit), constraint([(0, -unit)], unit)
+    assert 0 < row_at(above, [1.0, 1.0]) < 4 and -4 < row_at(below, [1.0, 1.0]) < 0

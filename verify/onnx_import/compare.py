@@ -7,7 +7,7 @@ what rounding does here. Accepted is
     |y_runtime - y_64| <= 1e-4 scale + 100 max |y_32 - y_64| + 1e-6,    scale = largest |y_64| over all points
 
 which a wrong operator, a dropped bias or a moved axis misses by orders of magnitude, since they leave y_32 - y_64 as
-small as it was. NaN anywhere is a mismatch.
+small as it was. NaN of ours is a mismatch; a network that overflows by itself is refused as bad input.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ def compare_with_onnxruntime(network: Network, points: Tensor) -> float:
     # What onnxruntime sees is the point rounded to the network's type; the graph must see the same.
     points = points.to(torch.float64 if network.double else torch.float32)
     theirs = onnxruntime_outputs(network, points)
+    if not bool(torch.isfinite(theirs).all()):
+        raise InvalidInput(
+            f"{network.source}: onnxruntime returns infinities or NaN on points of the input set: the network or the "
+            f"input set exceeds its own number type; finite outputs are needed"
+        )
     ours = network.graph.evaluate(points.to(network.graph.dtype)).to(torch.float64)
     if theirs.shape != ours.shape:
         raise ImportMismatch(

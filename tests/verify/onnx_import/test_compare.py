@@ -10,7 +10,7 @@ import torch
 from onnx import helper
 
 from tests.verify.onnx_import.models import constant, imported, model, single
-from verify.errors import ImportMismatch, ShapeMismatch
+from verify.errors import ImportMismatch, InvalidInput, ShapeMismatch
 from verify.graph import Graph
 from verify.onnx_import import compare_with_onnxruntime
 from verify.onnx_import.compare import onnxruntime_outputs
@@ -74,3 +74,9 @@ def test_amplified_rounding_is_no_mismatch():
              helper.make_node("Sub", ["r", "c"], ["y"])]
     proto = model(nodes, (1, 3), [constant("c", 1e6)])
     assert compare_with_onnxruntime(imported(proto), POINTS) > 1e-4
+
+
+def test_a_network_that_overflows_by_itself_is_bad_input_not_a_bug():
+    nodes = [helper.make_node("Mul", ["x", "c"], ["h"]), helper.make_node("Mul", ["h", "c"], ["y"])]
+    with pytest.raises(InvalidInput, match="infinities or NaN"):
+        compare_with_onnxruntime(imported(model(nodes, (1, 3), [constant("c", 1e30)])), POINTS)
