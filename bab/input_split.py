@@ -18,7 +18,7 @@ from bab.domains import SubproblemBatch
 from bab.search import Bounded
 from verify.attack.base import disjunct_margins, unsafe_points
 from verify.bounds.crown import crown_bounds, output_form
-from verify.bounds.walk import Charges
+from verify.bounds.walk import Bounds, charges
 from verify.budget import Budget
 from verify.linear_form import LinearForm
 from verify.query import Query
@@ -48,21 +48,22 @@ class HeuristicChoice:
                 self.gain[rule] = (self.gain[rule] * count + float(mine.sum())) / (count + mine.numel())
                 self.seen[rule] += mine.numel()
 
-    def assign(self, count: int) -> Tensor:
+    def assign(self, count: int, device: torch.device) -> Tensor:
         """Which heuristic each of `count` domains uses, (count,)."""
         best = max(range(len(HEURISTICS)), key=lambda k: self.gain[k])
-        rules = torch.full((count,), best, dtype=torch.int64)
+        rules = torch.full((count,), best, dtype=torch.int64, device=device)
         if min(self.seen) < 64:
-            return torch.arange(count) % len(HEURISTICS)
+            return torch.arange(count, device=device) % len(HEURISTICS)
         rules[::EXPLORE] = (best + 1) % len(HEURISTICS)
         return rules
 
 
 class InputSplitBounder:
-    """`charges` are the rounding charges of the root box (`verify.bounds.walk.charges`)."""
+    """`bounds` are the intervals of all nodes on the whole box, from which the rounding charges follow."""
 
-    def __init__(self, query: Query, box: Interval, charges: Charges, open_disjuncts: Tensor):
-        self.query, self.graph, self.charges = query, query.graph, charges
+    def __init__(self, query: Query, box: Interval, bounds: Bounds, open_disjuncts: Tensor):
+        self.query, self.graph = query, query.graph
+        self.bounds, self.charges = bounds, charges(query.graph, bounds)
         self.base = box
         device = box.lower.device
         self.varying = torch.from_numpy(query.varying).to(device)
@@ -74,11 +75,12 @@ class InputSplitBounder:
 
     def root(self) -> SubproblemBatch:
         one = self.lower.unsqueeze(0)
+        zero = torch.zeros(1, dtype=torch.int64, device=one.device)
         return SubproblemBatch(
-            torch.full((1,), -torch.inf, dtype=one.dtype), torch.zeros(1, dtype=torch.int64),
+            torch.full_like(one[:, 0], -torch.inf), zero,
             {"x_lower": one.clone(), "x_upper": self.upper.unsqueeze(0).clone(),
-             "open": self.open_disjuncts.unsqueeze(0).clone(), "axis": torch.zeros(1, dtype=torch.int64),
-             "rule": torch.full((1,), -1, dtype=torch.int64)},
+             "open": self.open_disjuncts.unsqueeze(0).clone(), "axis": zero,
+             "rule": zero - 1},
         )
 
     def _box(self, batch: SubproblemBatch) -> Interval:
@@ -91,7 +93,7 @@ class InputSplitBounder:
     @torch.no_grad()
     def bound(self, batch: SubproblemBatch) -> Bounded:
         box = self._box(batch)
-        bounds = crown_bounds(self.graph, box, charges=self.charges)
+        bounds = crown_bounds(self.graph, box, charges=self.charges, known=self.bounds)
         wanted = (batch.open.any(0).unsqueeze(1) & self.members).any(0).nonzero().squeeze(1)
         if not wanted.numel():
             wanted = wanted.new_zeros(1)  # only disjuncts without rows are open: one row keeps all shapes, proves none
@@ -110,7 +112,7 @@ class InputSplitBounder:
         lower = torch.maximum(batch.lower, margin)
         x_lower, x_upper = clip_boxes(x_form, batch.x_lower, batch.x_upper, members, still)
         open_rows = (still.unsqueeze(2) & members).any(1)
-        rule = self.choice.assign(len(batch))
+        rule = self.choice.assign(len(batch), box.lower.device)
         view = BoxView(x_lower, x_upper, self.upper - self.lower, x_form.coeff, row_lower, open_rows)
         axis, stuck = self._axis(view, rule)
         updated = batch.with_data(lower=lower, open=still, x_lower=x_lower, x_upper=x_upper, axis=axis, rule=rule)
@@ -134,7 +136,7 @@ class InputSplitBounder:
         middle = view.lower + (view.upper - view.lower) / 2
         cuttable = (view.lower < middle) & (middle < view.upper)
         scores = torch.stack([heuristic(view) for heuristic in HEURISTICS])
-        chosen = scores[rule, torch.arange(len(rule))].nan_to_num(nan=0.0)
+        chosen = scores[rule, torch.arange(len(rule), device=rule.device)].nan_to_num(nan=0.0)
         axis = torch.where(cuttable, chosen, torch.full_like(chosen, -torch.inf)).argmax(1)
         return axis, ~cuttable.any(1)
 
@@ -159,5 +161,5 @@ class InputSplitBounder:
     def decide_stuck(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
         """A box of neighbouring floats: its corners are candidates, nothing more can be proved in this precision."""
         points = unsafe_points(self.query, torch.cat([self._box(batch).lower, self._box(batch).upper]))
-        stuck = torch.ones(len(batch), dtype=torch.bool)
-        return Bounded(batch, torch.full_like(batch.lower, -torch.inf), stuck, points)
+        nothing = torch.full_like(batch.lower, -torch.inf)
+        return Bounded(batch, nothing, nothing < 0, points)

@@ -49,7 +49,7 @@ class Queue:
         parts = []
         for number, rows in taken.items():
             batch, left = self._batches[number]
-            parts.append(batch[torch.tensor(rows)])
+            parts.append(batch[torch.tensor(rows, device=batch.lower.device)])
             left -= len(rows)
             if left:
                 self._batches[number] = (batch, left)

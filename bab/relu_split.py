@@ -45,7 +45,7 @@ class ReluSplitBounder:
         self.open_disjuncts = open_disjuncts.nonzero().squeeze(1)
         self.splittable = torch.cat([
             torch.full((layer.size,), isinstance(layer.op, Relu), dtype=torch.bool) for layer in network.layers
-        ] or [torch.zeros(0, dtype=torch.bool)])
+        ] or [torch.zeros(0, dtype=torch.bool)]).to(network.row_weight.device)
         net = self.problem.network
         self.bias = torch.cat([layer.bias for layer in net.layers] or [net.x_lower[:0]])
         self.lower, self.upper = net.lower, net.upper
@@ -55,18 +55,18 @@ class ReluSplitBounder:
 
     def root(self) -> SubproblemBatch:
         weights = self.members[self.open_disjuncts].to(self.lower.dtype)
-        n, u = weights.shape[0], self.lower.numel()
+        n = weights.shape[0]
         # Start from the best single row of each disjunct.
-        rows = torch.eye(self.members.shape[1], dtype=self.lower.dtype)
+        rows = torch.eye(self.members.shape[1]).to(self.lower)
         singles = self.problem.backward(self.problem.initial(rows)).bound
         best = torch.where(weights > 0, singles.unsqueeze(0), torch.full_like(weights, -torch.inf)).argmax(1)
         # A disjunct without rows has no row to start from: its weights, and with them its bound, stay 0.
         params = self.problem.initial(torch.nn.functional.one_hot(best, weights.shape[1]) * (weights > 0))
         return SubproblemBatch(
-            torch.full((n,), -torch.inf, dtype=self.lower.dtype), torch.zeros(n, dtype=torch.int64),
-            {"signs": torch.zeros(n, u, dtype=torch.int8), "alpha": params.alpha, "upper": params.upper,
+            singles.new_full((n,), -torch.inf), torch.zeros_like(best),
+            {"signs": torch.zeros_like(params.alpha, dtype=torch.int8), "alpha": params.alpha, "upper": params.upper,
              "beta": params.beta, "weights": params.weights, "disjunct": self.open_disjuncts.clone(),
-             "decision": torch.zeros(n, dtype=torch.int64)},
+             "decision": torch.zeros_like(best)},
         )
 
     @torch.no_grad()
@@ -139,10 +139,10 @@ class ReluSplitBounder:
             if budget.expired:
                 margins.append(float("-inf"))
                 continue
-            leaf = decide_leaf(self.exact.network, rows, batch.signs[k].numpy(), budget.remaining)
+            leaf = decide_leaf(self.exact.network, rows, batch.signs[k].cpu().numpy(), budget.remaining)
             margins.append(leaf.bound)
             if leaf.candidate is not None:
                 points.append(self._embed(torch.from_numpy(leaf.candidate).reshape(1, -1)))
         found = unsafe_points(self.query, torch.cat(points)) if points else None
-        stuck = torch.ones(len(batch), dtype=torch.bool)
-        return Bounded(batch, torch.tensor(margins, dtype=torch.float64), stuck, found)
+        bounds = torch.tensor(margins, dtype=torch.float64, device=batch.lower.device)
+        return Bounded(batch, bounds, torch.ones_like(bounds, dtype=torch.bool), found)

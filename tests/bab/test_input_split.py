@@ -7,7 +7,6 @@ from bab.search import Search
 from tests.verify.bounds.laws import DEVICES
 from tests.verify.bounds.networks import ALL, boxes
 from verify.bounds.ibp import ibp
-from verify.bounds.walk import charges
 from verify.budget import Budget
 from verify.query import Case, InputBox, LinearConstraint, Spec, lower
 from verify.result import Reason
@@ -33,7 +32,7 @@ def query_of(graph, box, disjuncts):
 def bounder_of(query):
     box = query.interval()
     open_ = torch.ones(query.members.shape[0], dtype=torch.bool, device=box.lower.device)
-    return InputSplitBounder(query, box, charges(query.graph, ibp(query.graph, box)), open_)
+    return InputSplitBounder(query, box, ibp(query.graph, box), open_)
 
 
 def least(query, count=20000):
@@ -132,12 +131,12 @@ def test_closed_disjuncts_stay_closed():
 
 def test_the_choice_of_heuristics_learns():
     choice = HeuristicChoice.fresh()
-    assert sorted(set(choice.assign(10).tolist())) == [0, 1]
+    assert sorted(set(choice.assign(10, torch.device("cpu")).tolist())) == [0, 1]
     rules = torch.tensor([0, 1] * 100)
     choice.learn(rules, torch.where(rules == 1, 2.0, float("nan")))
     assert choice.seen == [0, 100]
     choice.learn(rules, torch.where(rules == 1, 2.0, 1.0))
-    assert choice.assign(80).tolist().count(1) == 70
+    assert choice.assign(80, torch.device("cpu")).tolist().count(1) == 70
 
 
 @pytest.mark.parametrize("device", DEVICES)

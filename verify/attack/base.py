@@ -24,7 +24,7 @@ def unsafe_points(query: Query, points: Tensor, limit: int = 4) -> Tensor | None
     """Those of `points` (n, *input shape) whose rows are unsafe in the graph's arithmetic, deepest first; None when
     there is none."""
     with torch.no_grad():
-        slack = disjunct_margins(query.graph.evaluate(points.to(query.graph.dtype)), query.members)
+        slack = disjunct_margins(query.graph.evaluate(points.to(query.graph.dtype)), query.members.to(points.device))
     worst = slack.amin(1)
     order = worst.argsort()[:limit]
     found = order[worst[order] <= 0]

@@ -72,12 +72,19 @@ def refine_by_crown(graph: Graph, box: Interval, node: Node, bounds: Bounds, rel
 
 
 def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges: Charges | None = None,
-                 intermediate: str = "crown") -> Bounds:
+                 intermediate: str = "crown", known: Bounds | None = None) -> Bounds:
     """Intervals of every node; nonlinear nodes' inputs tightened by CROWN, or left as IBP found them
-    (`intermediate="ibp"`, the CROWN-IBP of Zhang et al. 2020)."""
-    if intermediate == "ibp":
-        return forward(graph, box)
-    return forward(graph, box, lambda node, known: refine_by_crown(graph, box, node, known, relaxer, charges))
+    (`intermediate="ibp"`, the CROWN-IBP of Zhang et al. 2020). `known`: intervals of a box that contains this one."""
+
+    def refine(node: Node, bounds: Bounds) -> Interval:
+        name = node.inputs[0]
+        if known is not None:
+            bounds = {**bounds, name: bounds[name].meet(known[name])}
+        if intermediate == "ibp":
+            return bounds[name]
+        return refine_by_crown(graph, box, node, bounds, relaxer, charges)
+
+    return forward(graph, box, refine)
 
 
 def output_form(graph: Graph, bounds: Bounds, coeff: Tensor, relaxer: Relaxer = CROWN, charges: Charges | None = None

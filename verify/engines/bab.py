@@ -16,7 +16,6 @@ from bab.search import Outcome, Search, race
 from verify.bounds.compact import CompactNetwork
 from verify.bounds.dual import AscentOptions
 from verify.bounds.root import Root, compact_root, drop_stable, refine
-from verify.bounds.walk import charges
 from verify.budget import Budget
 from verify.engines.alpha_crown import raise_margins
 from verify.engines.base import Settings, closed_disjuncts
@@ -141,7 +140,7 @@ def make_search(mode: str, query: Query, state: RootState, settings: Settings) -
     """A search over the disjuncts that the root left open."""
     open_disjuncts = ~(state.margins > 0)
     if mode == "input":
-        bounder = InputSplitBounder(query, query.interval(), charges(query.graph, state.root.bounds), open_disjuncts)
+        bounder = InputSplitBounder(query, query.interval(), state.root.bounds, open_disjuncts)
     else:
         bounder = ReluSplitBounder(query, state.network, query.interval(), open_disjuncts, torch.float32)
     return Search(bounder, query.replay, watch=settings.watch, phase=f"{mode} splits")

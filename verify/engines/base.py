@@ -48,7 +48,7 @@ class Verifier(Protocol):
 
 def closed_disjuncts(row_lower: Tensor, members: Tensor) -> Tensor:
     """Margin (D,) of every disjunct from rigorous row bounds (R,): its best row; what is not finite never counts."""
-    clean = row_lower.nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+    clean = row_lower.nan_to_num(nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf)
     return disjunct_margins(clean.unsqueeze(0), members.to(clean.device))[0]
 
 
