@@ -14,7 +14,7 @@ from torch import Tensor
 
 from verify.bounds.dual import project_to_simplex
 from verify.linear_form import LinearForm
-from verify.sets import Interval, gamma
+from verify.sets import Interval, gamma, underflow
 
 STEPS = 12
 
@@ -66,6 +66,7 @@ def clip_boxes(form: LinearForm, lower: Tensor, upper: Tensor, members: Tensor, 
     total = least.sum(2, keepdim=True)
     size = (coeff.abs() * reach.unsqueeze(1)).sum(2, keepdim=True) + form.offset.abs().unsqueeze(2)
     charge = gamma(2 * coeff.shape[2] + 8, coeff.dtype) * size + form.error.expand_as(form.offset).unsqueeze(2)
+    charge = charge + underflow(coeff.dtype) * (1 + reach.sum(1)).reshape(-1, 1, 1)
     # A_i x_i <= -(b + sum of the others' minima), enlarged by every rounding.
     room = -form.offset.unsqueeze(2) - (total - least) + charge
     limit = room / coeff

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from verify.sets import Interval, gamma
+from verify.sets import Interval, gamma, underflow
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ class LinearForm:
         reach = box.magnitude.flatten(1) + radius
         unit = gamma(2 * coeff.shape[2], coeff.dtype)
         own = unit * (coeff.detach().abs() @ reach.unsqueeze(2)).squeeze(2) + gamma(2, coeff.dtype) * self.offset.abs()
-        return bound - own.detach() - self.error
+        return bound - own.detach() - self.error - underflow(coeff.dtype) * (1 + reach.detach().sum(1, keepdim=True))

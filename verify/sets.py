@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verify.errors import BrokenInvariant
+from verify.errors import BrokenInvariant, OutOfResources
 
 
 def gamma(terms: int, dtype: torch.dtype) -> float:
@@ -22,8 +22,18 @@ def gamma(terms: int, dtype: torch.dtype) -> float:
     unit = torch.finfo(dtype).eps / 2
     n = (terms + 8) * unit
     if n >= 0.5:
-        raise BrokenInvariant(f"sums of {terms} terms are too long for rigorous bounds in {dtype}")
-    return n / (1 - n)
+        raise OutOfResources(f"sums of {terms} terms are too long for rigorous bounds in {dtype}; float64 may do")
+    relative = n / (1 - n)
+    # What it is multiplied with is a computed sum of as many terms, which may itself have come out too small.
+    return relative * (1 + 2 * relative)
+
+
+def underflow(dtype: torch.dtype) -> float:
+    """What a coefficient, and a sum, is off by at most after up to 1 / eps products that fell below the normal numbers,
+    in units in which rounding errors of eps are charged: tiny / eps^2. (Products that underflow have no relative error
+    bound; subnormal numbers may be flushed to zero.)"""
+    info = torch.finfo(dtype)
+    return info.tiny / info.eps**2
 
 
 @dataclass(frozen=True)

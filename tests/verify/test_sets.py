@@ -5,8 +5,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from verify.errors import BrokenInvariant
-from verify.sets import Interval, gamma
+from verify.errors import BrokenInvariant, OutOfResources
+from verify.sets import Interval, gamma, underflow
 
 
 def interval(lower, upper):
@@ -26,7 +26,7 @@ def test_gamma_bounds_the_error_of_a_real_sum():
 
 def test_gamma_grows_and_ends():
     assert 0 < gamma(1, torch.float64) < gamma(100, torch.float64) < gamma(100, torch.float32) < 1e-4
-    with pytest.raises(BrokenInvariant, match="too long"):
+    with pytest.raises(OutOfResources, match="too long"):
         gamma(1 << 24, torch.float32)
 
 
@@ -73,3 +73,9 @@ def test_samples_lie_inside_and_are_reproducible():
     assert points.shape == (50, 2) and bool((points[:, 1] == 2.0).all())
     assert bool(((box.lower <= points) & (points <= box.upper)).all())
     assert torch.equal(points, box.sample(50, torch.Generator().manual_seed(3)))
+
+
+def test_underflow_covers_many_tiny_products_and_stays_negligible():
+    for dtype in (torch.float32, torch.float64):
+        info = torch.finfo(dtype)
+        assert info.tiny / info.eps <= underflow(dtype) * info.eps and underflow(dtype) < 1e-6 * info.eps

@@ -24,7 +24,7 @@ from verify.bounds.walk import Bounds, backward, charge, identity_rows
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Input, Op, Relu, SShaped
-from verify.sets import Interval, gamma
+from verify.sets import Interval, gamma, underflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +214,11 @@ class Compactor:
         # Inputs that do not vary still have a width of an ulp when their decimal is no float.
         unit = gamma(self.fixed.numel(), x.dtype)
         lost = fixed.abs() @ (unit * self.center[self.fixed].abs() + self.radius[self.fixed] * (1 + unit))
-        error = form.error[0] + lost + unit * bias.abs()
+        # Products that underflowed on their way to any entry of v, or to the bias.
+        reach = torch.maximum(self.box.lower.abs(), self.box.upper.abs()).sum() + 1
+        for layer in self.layers:
+            reach = reach + torch.maximum(layer.lower.abs(), layer.upper.abs()).sum() + layer.size
+        error = form.error[0] + lost + unit * bias.abs() + underflow(x.dtype) * reach
         return weight, bias, error
 
     def add(self, node: Node, pre: Interval, indices: Tensor, parts: tuple[Tensor, Tensor, Tensor] | None) -> None:

@@ -29,7 +29,7 @@ from verify.bounds.compact import CompactNetwork
 from verify.ops import SShaped
 from verify.relaxations.relu import LOWER_SLOPES, chord
 from verify.relaxations.s_shaped import exact_intercept, s_shaped_slopes
-from verify.sets import Interval, gamma
+from verify.sets import Interval, gamma, underflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ class DualProblem:
         and of the matrices (see `rigorous`)."""
         net, reach = self.network, self.network.reach
         dtype = net.row_weight.dtype
-        unit = gamma(net.width + 2, dtype)
+        unit = gamma(net.width + 4 * len(net.layers) + 2, dtype)
         rows = net.row_error + unit * (net.row_weight.abs() @ reach + net.row_bias.abs())
         neurons = [
             layer.error + unit * (layer.weight.abs() @ reach[: layer.start] + layer.bias.abs()) for layer in net.layers
@@ -210,6 +210,12 @@ class DualProblem:
             z[:, u] = value
         return v, z
 
+    def _start_charge(self, weight: Tensor, bias: Tensor) -> Tensor:
+        """What rows (n, w), given instead of the network's own, lose while the layers' rows are added to them: (n,)."""
+        net = self.network
+        unit = gamma(net.width + 4 * len(net.layers) + 2, weight.dtype)
+        return unit * (weight.abs() @ net.reach[: weight.shape[1]] + bias.abs())
+
     def rigorous(self, params: DualParams, signs: Tensor | None = None, start: tuple[Tensor, Tensor] | None = None,
                  start_error: Tensor | None = None) -> Tensor:
         """`backward`'s bound minus everything that rounding can have added: (n,), NaN where a value is not finite.
@@ -224,13 +230,14 @@ class DualProblem:
         neuron, row, x = self.row_charges
         dtype = done.bound.dtype
         error = done.slopes.abs() @ neuron + done.form[:, : self.network.inputs].abs() @ x
-        error = error + (legal.weights @ row if start is None else start_error)
+        error = error + (legal.weights @ row if start is None else start_error + self._start_charge(*start))
+        error = error + underflow(dtype) * (1 + self.network.reach.sum())
         if self.network.unstable:
             heights = self.lines.upper_intercept.abs() + self.lines.lower_intercept.abs()
             pre = torch.maximum(self.network.lower.abs(), self.network.upper.abs()) + heights + 1
             unit = gamma(self.network.unstable, dtype)
             error = error + unit * (done.form[:, self.network.inputs :].abs() * pre).sum(1)
-            error = error + unit * (done.slopes.abs() * pre).sum(1)
+            error = error + unit * (done.slopes.abs() * pre).sum(1) + underflow(dtype) * pre.sum()
         error = error + gamma(len(self.network.layers) * 4 + 8, dtype) * (done.offset.abs() + done.bound.abs())
         bound = done.bound - error * (1 + gamma(self.network.width, dtype))
         return torch.where(torch.isfinite(bound), bound, torch.full_like(bound, torch.nan))

@@ -20,7 +20,7 @@ from verify.bounds.walk import Bounds, exact_by_intervals, forward, identity_row
 from verify.errors import OutOfResources
 from verify.graph import Graph, Node
 from verify.ops import Relu
-from verify.sets import Interval, gamma
+from verify.sets import Interval, gamma, underflow
 
 NEVER: Callable[[], bool] = lambda: False  # noqa: E731 - a named constant reads better at the call sites
 
@@ -144,6 +144,7 @@ def drop_stable(network: CompactNetwork) -> CompactNetwork:
     rows.append((network.row_weight.clone(), network.row_bias.clone(), network.row_error.clone()))
     kept = torch.ones(network.width, dtype=torch.bool, device=reach.device)
     unit = gamma(network.width + 4, reach.dtype)
+    tiny = underflow(reach.dtype) * (1 + reach.sum())
     for position, layer in enumerate(network.layers):
         if not isinstance(layer.op, Relu):
             continue
@@ -157,7 +158,7 @@ def drop_stable(network: CompactNetwork) -> CompactNetwork:
             w, b, e = rows[later]
             column = w[:, layer.columns][:, active]
             w[:, : layer.start] += column @ weight[active]
-            e += column.abs() @ lost + unit * (b.abs() + w.abs() @ reach[: w.shape[1]])
+            e += column.abs() @ lost + unit * (b.abs() + w.abs() @ reach[: w.shape[1]]) + tiny
             b += column @ bias[active]
     layers, start = [], network.inputs
     for layer, (weight, bias, error) in zip(network.layers, rows, strict=False):

@@ -17,7 +17,7 @@ from torch import Tensor
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Input, Relu
-from verify.sets import Interval, gamma
+from verify.sets import Interval, gamma, underflow
 
 Bounds = dict[str, Interval]
 Charges = Mapping[str, Tensor]
@@ -51,8 +51,9 @@ def charge(node: Node, bounds: Bounds) -> Tensor | None:
         return node.op.rounding(*magnitudes)
     if isinstance(node.op, Relu):
         return None  # the walk charges the sum of the offsets, all of one sign, by their total
-    # Slopes and intercepts are at most 1 and the pre-activation's magnitude plus the range of f.
-    total = magnitudes[0] + 1
+    # Slopes are at most 1 (a chord in float32 a fifth more) and intercepts at most the range of f plus slope times
+    # the pre-activation's magnitude.
+    total = 1.25 * magnitudes[0] + 1
     return gamma(total[0].numel(), total.dtype) * total
 
 
@@ -66,17 +67,19 @@ def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charg
     """Rows on node `start`, (n, r, *shape), walked back to the input. n may be 1 until a rule is batch dependent."""
     pending: dict[str, Tensor] = {start: coeff}
     offset = coeff.new_zeros(coeff.shape[:2])
-    error = offset if charges is not None else None
+    error = mass = offset if charges is not None else None
+    # Every reading of a value adds to its coefficients: its charge has two of these additions to spare.
+    readings = max(1.0, max(map(len, graph.consumers.values())) / 4)
     position = next(k for k, node in enumerate(graph.nodes) if node.name == start)
     for node in reversed(graph.nodes[: position + 1]):
         rows = pending.pop(node.name, None)
         if rows is None:
             continue
         if isinstance(node.op, Input):
-            return LinearForm(rows, offset.expand(rows.shape[:2]), error)
+            return LinearForm(rows, offset.expand(rows.shape[:2]), _with_sums(error, mass, position))
         if error is not None and node.name in charges:
             with torch.no_grad():
-                error = error + _charged(rows.detach().flatten(2), charges[node.name].flatten(1))
+                error = error + readings * _charged(rows.detach().flatten(2), charges[node.name].flatten(1))
         if node.op.linear:
             below = node.op.pull_back(rows, graph.input_shapes(node))
             extra = node.op.pull_back_offset(rows)
@@ -87,16 +90,28 @@ def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charg
                 error = error + gamma(math.prod(node.shape), rows.dtype) * extra.detach().abs()
         if extra is not None:
             offset = offset + extra
+            mass = None if mass is None else mass + extra.detach().abs()
         for name, part in zip(node.inputs, below, strict=True):
             pending[name] = pending[name] + part if name in pending else part
     # The rows do not depend on the input at all.
     shape = (*offset.shape, *graph.input.shape)
-    return LinearForm(offset.new_zeros(shape), offset, error)
+    return LinearForm(offset.new_zeros(shape), offset, _with_sums(error, mass, position))
+
+
+def _with_sums(error: Tensor | None, mass: Tensor | None, nodes: int) -> Tensor | None:
+    """`error` and what adding up the offsets of all nodes, `mass` in absolute values, and the errors can have lost."""
+    if error is None:
+        return None
+    return (error + gamma(nodes, error.dtype) * mass) * (1 + gamma(2 * nodes, error.dtype))
 
 
 def _charged(rows: Tensor, cost: Tensor) -> Tensor:
-    """|rows| . cost for rows (n, r, o) and costs (1, o), one vector for all domains: (n, r)."""
-    return rows.abs() @ cost.expand(1, rows.shape[2])[0]
+    """|rows| . cost for rows (n, r, o) and costs (1, o), one vector for all domains: (n, r).
+
+    A coefficient whose products underflowed counts as `underflow`: the cost is at least eps times the value that it
+    multiplies."""
+    cost = cost.expand(1, rows.shape[2])[0]
+    return rows.abs() @ cost + underflow(rows.dtype) * (1 + cost.sum())
 
 
 def identity_rows(shape: tuple[int, ...], indices: Tensor, signs: tuple[float, ...], like: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,11 +210,19 @@ def violation(spec: Spec, x: np.ndarray, y: np.ndarray, case: Case | None = None
     """max over the disjuncts on whose box x lies (those of `case`, when it is given) of min over its rows of -h; -inf
     without one, inf without rows."""
     def slack(disjunct: Disjunct) -> float:
-        return min((-float(h.value(x, y)) for h in disjunct), default=math.inf)
+        return min((_float(-h.value(x, y)) for h in disjunct), default=math.inf)
 
     cases = (case,) if case is not None else tuple(
         c for c in spec.cases if bool(np.all((c.box.inner_lower <= x) & (x <= c.box.inner_upper))))
     return max((slack(disjunct) for c in cases for disjunct in c.disjuncts), default=-math.inf)
+
+
+def _float(value: Fraction) -> float:
+    """The nearest float; infinite beyond float64."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def witness_text(witness: Witness) -> str:

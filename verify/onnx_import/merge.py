@@ -23,6 +23,17 @@ from verify.ops import Affine, Conv, ConvTranspose, Linear
 # Covers the rounding of the magnitudes themselves and 1 / (1 - n u).
 SAFETY = 1.01
 
+# Smallest product that is formed here: its own products with float64 weights stay normal numbers.
+SMALLEST = 1e-150
+
+
+def underflows(a: Tensor | None, b: Tensor | None) -> bool:
+    """True when some product of an entry of each may be too small to have a relative rounding error."""
+    if a is None or b is None:
+        return False
+    least = [v.abs()[v != 0].min() if bool((v != 0).any()) else torch.ones(()) for v in (a, b)]
+    return bool(least[0].double() * least[1].double() < SMALLEST)
+
 
 def _total(*terms: Tensor | None) -> Tensor | None:
     """Sum of the terms that exist."""

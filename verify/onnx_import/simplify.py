@@ -136,13 +136,15 @@ def _affines(graph: Graph, node: Node) -> Match | None:
     first = sole_producer(graph, node) if isinstance(node.op, Affine) else None
     if first is None or not isinstance(first.op, Affine):
         return None
+    if merge.underflows(first.op.scale, node.op.scale) or merge.underflows(first.op.shift, node.op.scale):
+        return None
     op = merge.affine_after_affine(first.op, node.op)
     return Match(node, (replace(node, op=op, inputs=first.inputs),), uses=(first,))
 
 
 def _folded(graph: Graph, node: Node) -> Match | None:
     first = sole_producer(graph, node)
-    if first is None:
+    if first is None or _fold_underflows(first.op, node.op):
         return None
     try:
         op = _fold(first.op, node.op)
@@ -150,6 +152,16 @@ def _folded(graph: Graph, node: Node) -> Match | None:
         # The affine map varies along axes that the layer shares its weights over.
         return None
     return None if op is None else Match(node, (replace(node, op=op, inputs=first.inputs),), uses=(first,))
+
+
+def _fold_underflows(first: object, second: object) -> bool:
+    """True when a scale or shift is too small to go into the neighbour's weight or bias."""
+    affine, layer = (first, second) if isinstance(first, Affine) else (second, first)
+    if not isinstance(affine, Affine) or not isinstance(layer, (Linear, Conv, ConvTranspose)):
+        return False
+    parts = (layer.weight,) if affine is first else (layer.weight, layer.bias)
+    constants = (affine.scale, affine.shift) if affine is first else (affine.scale,)
+    return any(merge.underflows(part, constant) for part in parts for constant in constants)
 
 
 def _fold(first: object, second: object) -> Linear | Conv | ConvTranspose | None:
@@ -177,6 +189,8 @@ def _linears(graph: Graph, node: Node) -> Match | None:
     (rows, inner), size = node.op.weight.shape, first.op.weight.shape[1]
     flat = math.prod(first.shape) == first.shape[-1] == inner and math.prod(node.shape) == rows
     if (between and not flat) or rows * size > inner * (rows + size):
+        return None
+    if merge.underflows(first.op.weight, node.op.weight):
         return None
     op = merge.linear_after_linear(first.op, node.op)
     shape = (*node.shape[:-1], size)

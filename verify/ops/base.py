@@ -97,8 +97,10 @@ class LinearOp(Op):
         in either direction, for inputs of at most these magnitudes: gamma (|W| m + |b|)."""
         shapes = tuple(tuple(m.shape[1:]) for m in magnitudes)
         total = self.spread(*magnitudes)
-        relative = gamma(self.terms(*shapes), total.dtype)
-        total = relative * total
+        terms = self.terms(*shapes)
+        relative = gamma(terms, total.dtype)
+        # Products that underflow lose up to `tiny` each: in the value, in `spread`, and in the products below.
+        total = relative * total + (2 * terms + 4) * torch.finfo(total.dtype).tiny
         offset = self.offset_magnitude()
         if offset is not None:
             # `pull_back_offset` sums over all output entries, in float64 whatever the dtype of the graph.

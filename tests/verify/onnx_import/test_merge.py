@@ -85,3 +85,10 @@ def test_what_is_no_vector_is_refused():
     for value in (torch.ones(3), torch.ones(3, 2, 1), torch.ones(2, 3, 1, 1)):
         with pytest.raises(ValueError, match="positions"):
             merge.along_channels(value, 3)
+
+
+def test_factors_whose_products_underflow_are_recognised():
+    small = torch.tensor([1e-100, 0.0, 1.0], dtype=torch.float64)
+    normal = torch.tensor([1e-60, 1e60], dtype=torch.float64)
+    assert merge.underflows(small, normal) and not merge.underflows(normal, normal)
+    assert not merge.underflows(small, None) and not merge.underflows(small * 0, normal)

@@ -1,0 +1,61 @@
+"""Networks and properties whose numbers leave the comfortable range: no engine may be wrong, or fail, on them.
+
+Each was a wrong `unsat` or a traceback when it was found by reading the code against it.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from tests.soundness.nets import case, dense, row, verdicts
+
+UNIT = [([[1.0]], [0.0])]
+
+
+def test_values_that_underflow_and_come_back_are_not_zero():
+    """y = x through factors 1e-38 and back: the bounds of the middle are 0 in floating point, those of y are not."""
+    model = dense([([[1e-38]], [0])] * 9 + [([[1e38]], [0])] * 9)
+    assert "unsat" not in verdicts(model, case([1], [2], [row({0: -1}, 0.5)]), seconds=0.5)
+
+
+def test_factors_that_underflow_are_not_merged():
+    """The same without activations in between: folding the matrices would make the weight 0."""
+    model = dense([([[1e-38]], [0])] * 9 + [([[1e38]], [0])] * 9, activation="Identity")
+    assert "unsat" not in verdicts(model, case([1], [2], [row({0: -1}, 0.5)]), seconds=0.5)
+
+
+@pytest.mark.parametrize("exponent", [-1074, -1022, -300, 300, 1000, 4000])
+def test_rows_in_any_units_are_decided_alike(exponent):
+    unit = Fraction(2) ** exponent
+    found = verdicts(dense(UNIT), case([-30], [-29], [row({0: unit / 8}, 3 * unit)]), engines=("crown", "bab"))
+    assert "unsat" not in found and "sat" in found
+    assert verdicts(dense(UNIT), case([-30], [-29], [row({0: unit / 8}, 4 * unit)])) == {"unsat"}
+
+
+def test_terms_of_one_variable_that_cancel():
+    h = row({0: 1}, Fraction(1, 2))
+    big = tuple((0, Fraction(c)) for c in (10**17, 1, -(10**17)))
+    assert "unsat" not in verdicts(dense(UNIT), case([-1], [1], [type(h)(big, h.constant)]))
+
+
+@pytest.mark.parametrize("scales", [(-60, 60), (60, -60), (-20, -40), (-40, 10)])
+def test_layers_in_other_units_give_no_other_verdict(scales):
+    """|x0| - |x1| written with ReLUs, the layers multiplied by powers of two: solvers drop entries below 1e-9."""
+    first, second = (2.0**k for k in scales)
+    hidden = [[first, 0], [-first, 0], [0, first], [0, -first]]
+    middle = [[second, second, -second, -second], [-second, -second, second, second]]
+    last = 1 / (first * second)
+    for constant, allowed in ((0.99, {"sat", "unknown"}), (1.01, {"unsat", "unknown"})):
+        model = dense([(hidden, [0] * 4), (middle, [0] * 2), ([[last, -last]], [0])])
+        found = verdicts(model, case([-1, -1], [1, 1], [row({0: 1}, constant)]), dtypes=("float64",))
+        assert found <= allowed and len(found) == 2
+
+
+@pytest.mark.parametrize("copies", [3, 60])
+def test_a_value_that_many_layers_read(copies):
+    """1e8 x in many parts that cancel but for x: coefficients are added up in some order."""
+    big = [1e8, -1e8] * (copies // 2) + [1.0]
+    model = dense([([[1.0]], [2.0]), ([[b] for b in big], [0] * len(big)), ([[1.0] * len(big)], [0])], "Identity")
+    assert "unsat" not in verdicts(model, case([-1], [1], [row({0: 1}, -1)]))
