@@ -108,6 +108,7 @@ class Search:
         self.rooted = False  # the first batch is bounded as it is
         self.leaves, self.domains = 0, 0
         self.away = 0  # domains taken from the queue and not yet settled: an exception leaves them open
+        self.waiting: list[SubproblemBatch] = []  # stuck domains that the end of a turn left undecided
         self.roots = len(self.queue)
         self.closed_mass = 0.0
         self.smallest = float("inf")
@@ -116,9 +117,17 @@ class Search:
 
     def run(self, budget: Budget) -> Outcome:
         """Until everything is closed, a witness is found, or the budget is spent; a later call goes on from there."""
-        while len(self.queue):
+        while len(self.queue) or self.waiting:
             if budget.expired:
                 return self._outcome(None, Reason.TIMEOUT)
+            if self.waiting:
+                batch, self.waiting = SubproblemBatch.cat(self.waiting), []
+                self.away += len(batch)
+                witness = self._settle(batch, budget)
+                if witness is not None:
+                    return self._outcome(witness, None)
+                self.away -= len(batch)
+                continue
             if self.queue.bytes > budget.memory_bytes:
                 return self._outcome(None, Reason.MEMORY)
             started = time.monotonic()
@@ -156,16 +165,23 @@ class Search:
             return witness
         open_ = ~self._close(bounded)
         stuck = bounded.stuck & open_
-        if bool(stuck.any()):
-            last = self.bounder.decide_stuck(bounded.batch[stuck], budget)
-            witness = self._replay(last.points)
-            if witness is not None:
-                return witness
-            undecided = ~self._close(last)
-            if bool(undecided.any()):
-                self.failed = Reason.TIMEOUT if budget.expired else Reason.NUMERICS
-                self.failed_bound = min(self.failed_bound, float(last.margin[undecided].nan_to_num(-torch.inf).min()))
         self.queue.push(bounded.batch[open_ & ~stuck])
+        return self._settle(bounded.batch[stuck], budget) if bool(stuck.any()) else None
+
+    def _settle(self, stuck: SubproblemBatch, budget: Budget) -> Witness | None:
+        """The last word on domains that cannot be split: closed, refuted, or open for good, unless time ran out."""
+        last = self.bounder.decide_stuck(stuck, budget)
+        witness = self._replay(last.points)
+        if witness is not None:
+            return witness
+        undecided = ~self._close(last)
+        if not bool(undecided.any()):
+            return None
+        if budget.expired:
+            self.waiting.append(stuck[undecided])
+        else:
+            self.failed = Reason.NUMERICS
+            self.failed_bound = min(self.failed_bound, float(last.margin[undecided].nan_to_num(-torch.inf).min()))
         return None
 
     def _close(self, bounded: Bounded) -> Tensor:
@@ -189,7 +205,7 @@ class Search:
         return None
 
     def _outcome(self, witness: Witness | None, reason: Reason | None) -> Outcome:
-        open_ = len(self.queue) + self.away + (self.failed is not None)
+        open_ = len(self.queue) + self.away + sum(map(len, self.waiting)) + (self.failed is not None)
         closed = witness is None and not open_
         if closed:
             reason = None

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bab.domains import SubproblemBatch
-from bab.search import Bounded, Search, SearchOptions
+from bab.search import Bounded, Search, SearchOptions, race
 from verify.budget import Budget
 from verify.result import Reason
 
@@ -201,3 +201,29 @@ def test_the_trace_sees_a_whole_tree():
     ends = sorted(trace.leaves)
     assert ends[0][0] == 0 and ends[-1][1] == 1
     assert all(a[1] == b[0] for a, b in pairwise(ends))
+
+
+class Late(Fake):
+    """Needs a second turn for its stuck domains: the first one ends in the middle of the last word on them."""
+
+    def __init__(self, budget):
+        super().__init__(closes=10**6, stuck=2)
+        self.budget = budget
+
+    def decide_stuck(self, batch, budget):
+        if budget is self.budget:
+            object.__setattr__(self.budget, "deadline", -1.0)
+            return super().decide_stuck(batch, budget)
+        self.asked.append(len(batch))
+        return Bounded(batch, torch.ones(len(batch)), torch.ones(len(batch), dtype=torch.bool))
+
+
+def test_stuck_domains_that_ran_out_of_time_get_another_turn():
+    """They were given up for good, with `timeout` as the reason: without a time limit the race went on for ever."""
+    turn = Budget()
+    search = Search(Late(turn), lambda x: None)
+    first = search.run(turn)
+    assert not first.closed and first.reason is Reason.TIMEOUT and first.open_domains == 4
+    second = search.run(Budget())
+    assert second.closed and second.leaves == 4 and second.reason is None
+    assert race([Search(Late(turn), lambda x: None)], Budget()).closed

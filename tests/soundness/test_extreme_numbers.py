@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from tests.soundness.nets import case, dense, row, verdicts
 
@@ -59,3 +62,27 @@ def test_a_value_that_many_layers_read(copies):
     big = [1e8, -1e8] * (copies // 2) + [1.0]
     model = dense([([[1.0]], [2.0]), ([[b] for b in big], [0] * len(big)), ([[1.0] * len(big)], [0])], "Identity")
     assert "unsat" not in verdicts(model, case([-1], [1], [row({0: 1}, -1)]))
+
+
+def scaled_pair(x_limit: float) -> tuple[bytes, object]:
+    """y = relu(relu(relu(c x) c - 1) c - 1) d^3 . 1 in double precision, elementwise with c = (1e30, 1): the first
+    entry overflows in float32, the second one does not."""
+    proto = onnx.load_from_string(dense(UNIT))
+    values = {"c": [1e30, 1.0], "d": [1e-30, 1.0], "m": [-1.0, -1.0], "w": [[1.0], [1.0]]}
+    nodes = [("Mul", "x", "c", "a"), ("Relu", "a", None, "b"), ("Mul", "b", "c", "e"), ("Add", "e", "m", "f"),
+             ("Relu", "f", None, "g"), ("Mul", "g", "c", "h"), ("Add", "h", "m", "i"), ("Relu", "i", None, "j"),
+             ("Mul", "j", "d", "k"), ("Mul", "k", "d", "l"), ("Mul", "l", "d", "n"), ("MatMul", "n", "w", "y")]
+    double = onnx.TensorProto.DOUBLE
+    graph = helper.make_graph(
+        [helper.make_node(op, [v for v in (a, b) if v], [y]) for op, a, b, y in nodes], "overflow",
+        [helper.make_tensor_value_info("x", double, [1, 2])], [helper.make_tensor_value_info("y", double, [1, 1])],
+        [numpy_helper.from_array(np.array(v), name) for name, v in values.items()])
+    proto.graph.CopyFrom(graph)
+    return proto.SerializeToString(), ([-1, -x_limit], [1, x_limit])
+
+
+def test_overflow_in_some_entries_weakens_bounds_and_breaks_nothing():
+    """Infinite and missing bounds next to finite ones ended in an internal error; the network is finite in float64."""
+    model, box = scaled_pair(4.0)
+    assert "unsat" not in verdicts(model, case(*box, [row({0: -1}, 2)]))
+    assert verdicts(model, case(*box, [row({0: -1}, 6)])) == {"unsat", "unknown"}

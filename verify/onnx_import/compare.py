@@ -64,7 +64,9 @@ def compare_with_onnxruntime(network: Network, points: Tensor) -> float:
         )
     rounded = network.graph.to(dtype=torch.float32).evaluate(points.float()).to(torch.float64)
     scale = float(ours.abs().max())
-    tolerance = RELATIVE * scale + ROUNDING * float((rounded - ours).abs().max()) + ABSOLUTE
+    # Where a network in double precision overflows in float32, that run explains nothing.
+    lost = (rounded - ours).abs().nan_to_num(nan=0.0, posinf=0.0)
+    tolerance = RELATIVE * scale + ROUNDING * float(lost.max()) + ABSOLUTE
     difference = float((theirs - ours).abs().max())
     if not difference <= tolerance:
         raise ImportMismatch(

@@ -115,4 +115,8 @@ class LinearOp(Op):
         radius = self.spread(*(i.upper - i.center for i in inputs)) + self.rounding(*(i.magnitude for i in inputs))
         # Center and radius are themselves rounded: one more charge of a few ulp on each end.
         pad = gamma(4, center.dtype) * (center.abs() + radius)
-        return Interval(center - radius - pad, center + radius + pad)
+        # inf - inf after an overflow is no number; the whole line encloses everything.
+        return Interval(
+            torch.nan_to_num(center - radius - pad, nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf),
+            torch.nan_to_num(center + radius + pad, nan=torch.inf, posinf=torch.inf, neginf=torch.inf),
+        )
