@@ -22,12 +22,13 @@ from verify.certificate.witness import Replayer
 from verify.engines import create
 from verify.engines.attack import search_witness
 from verify.engines.bab import RootState, analyse_root, choose_plan, search
-from verify.engines.base import Settings, silent
+from verify.engines.base import Settings, Verifier, silent
 from verify.errors import InvalidInput, OutOfResources, ShapeMismatch
 from verify.onnx_import import Network, load_network
 from verify.progress import Observer, Progress
 from verify.query import Case, Query, Spec, lower
 from verify.result import ClosedTree, Reason, Result, Stats, Verdict, Witness
+from verify.runtime import full_precision
 from verify.sets import Interval
 
 if TYPE_CHECKING:
@@ -147,17 +148,22 @@ def solve(problem: Problem, method: str = "portfolio", budget: Budget | None = N
     refutes it, all of them must be proved."""
     budget = budget or Budget()
     settings = Settings(seed, on_progress or silent)
-    engine = create(method, settings)
+    with full_precision():
+        return _solve(problem, create(method, settings), settings, budget, device, dtype)
+
+
+def _solve(problem: Problem, engine: Verifier, settings: Settings, budget: Budget, device: str, dtype: str) -> Result:
     settings.watch(Progress("comparing with onnxruntime"))
     compare_import(problem)
     loaded = budget.elapsed
     device = choose_device(device)
     results: list[Result] = []
-    for case in problem.spec.cases:
+    for number, case in enumerate(problem.spec.cases):
         empty = case.box.empty
         if empty is not None:
-            results.append(Result.verified(ClosedTree(1, math.inf, f"the input set is empty: X_{empty} has its lower "
-                                                                   "bound above its upper bound")))
+            what = "the input set" if len(problem.spec.cases) == 1 else f"input box {number}"
+            results.append(Result.verified(
+                ClosedTree(1, math.inf, f"{what} is empty: X_{empty} has its lower bound above its upper bound")))
             continue
         query = problem.query(case, device, choose_dtype(dtype, problem.network.graph))
         results.append(engine.verify(query, budget))
