@@ -91,7 +91,7 @@ class InputSplitBounder:
         return Interval(lower.reshape(n, *self.graph.input.shape), upper.reshape(n, *self.graph.input.shape))
 
     @torch.no_grad()
-    def bound(self, batch: SubproblemBatch) -> Bounded:
+    def bound(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
         box = self._box(batch)
         bounds = crown_bounds(self.graph, box, charges=self.charges, known=self.bounds)
         wanted = (batch.open.any(0).unsqueeze(1) & self.members).any(0).nonzero().squeeze(1)

@@ -70,10 +70,11 @@ class ReluSplitBounder:
         )
 
     @torch.no_grad()
-    def bound(self, batch: SubproblemBatch) -> Bounded:
+    def bound(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
         params = DualParams(batch.alpha, batch.upper, batch.beta, batch.weights)
         members = self.members[batch.disjunct]
-        found = ascend(self.problem, params, batch.signs, members, self.options.ascent, self.enough)
+        found = ascend(self.problem, params, batch.signs, members, self.options.ascent, self.enough,
+                       expired=lambda: budget.expired)
         margin = self._rigorous(found, batch.signs, members)
         lower = torch.fmax(batch.lower, found.bound)
         updated = batch.with_data(lower=lower, alpha=found.params.alpha, upper=found.params.upper,

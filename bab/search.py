@@ -39,7 +39,9 @@ class Bounder(Protocol):
 
     def root(self) -> SubproblemBatch: ...
 
-    def bound(self, batch: SubproblemBatch) -> Bounded: ...
+    def bound(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
+        """Rigorous bounds of every domain; weaker ones when the budget ends meanwhile."""
+        ...
 
     def split(self, batch: SubproblemBatch) -> SubproblemBatch: ...
 
@@ -55,7 +57,7 @@ class SearchOptions:
 
     first_batch: int = 8
     max_batch: int = 4096
-    round_seconds: float = 0.25
+    round_seconds: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -152,13 +154,17 @@ class Search:
         return self.closed_mass / max(self.roots, 1)
 
     def _adapt(self, seconds: float, domains: int) -> None:
-        """As many domains as fit into a round, by the pace of this one; at most twice as many as before."""
-        fitting = int(domains * self.options.round_seconds / max(seconds, 1e-6)) // 2
-        self.size = max(1, min(self.options.max_batch, 2 * self.size, fitting))
+        """Twice as many domains while a round of them takes less than half its time, half as many after a long one.
+
+        (Not by the pace per domain: small batches pay for reading the matrices, whatever their size.)"""
+        if seconds < self.options.round_seconds / 2 and domains >= self.size:
+            self.size = min(self.options.max_batch, 2 * self.size)
+        elif seconds > 1.5 * self.options.round_seconds:
+            self.size = max(1, self.size // 2)
 
     def _bound(self, batch: SubproblemBatch, budget: Budget) -> Witness | None:
         """Bounds a batch, closes what is proved, tests candidates, settles stuck domains, queues the rest."""
-        bounded = self.bounder.bound(batch)
+        bounded = self.bounder.bound(batch, budget)
         self.domains += len(batch)
         witness = self._replay(bounded.points)
         if witness is not None:

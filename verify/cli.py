@@ -29,6 +29,9 @@ _UsageError = typer.BadParameter.__mro__[2]  # ClickException, wherever this ver
 
 def main() -> None:
     """The console script `verify`."""
+    # Read by the OpenMP runtime when torch is loaded. Threads that wait in a loop take the processor from those they
+    # wait for as soon as anything else runs: on a busy two-core machine small matrix products took 50 times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # An exception that reached the interpreter would exit with 1, which means violated.
     code = _print(guarded(_invoke))
     if threading.active_count() > 1:

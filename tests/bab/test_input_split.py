@@ -72,7 +72,7 @@ def test_margins_are_below_the_points_of_every_box(seed):
     bounder, batch = bounder_of(query), None
     batch = bounder.root()
     for _ in range(4):
-        done = bounder.bound(batch)
+        done = bounder.bound(batch, Budget())
         for k in range(len(batch)):
             one = batch[torch.tensor([k])]
             x = one.x_lower + torch.rand(2000, 3, dtype=torch.float64) * (one.x_upper - one.x_lower)
@@ -94,7 +94,7 @@ def graph_rows(query, x):
 
 def test_children_cover_their_parent():
     bounder = bounder_of(shifted("mlp", 2, 0.1))
-    done = bounder.bound(bounder.root())
+    done = bounder.bound(bounder.root(), Budget())
     children = bounder.split(done.batch)
     axis = int(done.batch.axis[0])
     assert torch.equal(children.x_lower[0], done.batch.x_lower[0])
@@ -124,7 +124,7 @@ def test_closed_disjuncts_stay_closed():
     graph = ALL["mlp"](0)
     query = query_of(graph, boxes(graph)[1:2], [[constraint([(0, 1)], 1000)], [constraint([(1, 1)], 0)]])
     bounder = bounder_of(query)
-    done = bounder.bound(bounder.root())
+    done = bounder.bound(bounder.root(), Budget())
     assert done.batch.open.tolist()[0][0] is False
     assert bounder.split(done.batch).open[:, 0].any().item() is False
 
@@ -154,7 +154,7 @@ def test_a_disjunct_without_rows_is_never_closed():
     graph = ALL["mlp"](0)
     for disjuncts in ([[constraint([(0, 1)], 1000)], []], [[]]):
         bounder = bounder_of(query_of(graph, boxes(graph)[1:2], disjuncts))
-        done = bounder.bound(bounder.root())
+        done = bounder.bound(bounder.root(), Budget())
         assert not bool((done.margin > 0).any())
-        done = bounder.bound(bounder.split(done.batch))  # now only the disjunct without rows is open
+        done = bounder.bound(bounder.split(done.batch), Budget())  # now only the disjunct without rows is open
         assert not bool((done.margin > 0).any())

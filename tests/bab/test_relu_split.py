@@ -46,7 +46,7 @@ def test_margins_are_below_the_points_of_every_domain(name, dtype):
     worst = torch.where(q.members, rows.unsqueeze(1), -torch.inf).amax(2)
     batch = bounder.root()
     for _ in range(5):
-        done = bounder.bound(batch)
+        done = bounder.bound(batch, Budget())
         agrees = ((batch.signs.unsqueeze(1) == 0) | (batch.signs.unsqueeze(1) * pre.unsqueeze(0) >= 0)).all(2)
         low = torch.where(agrees, worst[:, batch.disjunct].T, torch.inf).amin(1)
         assert bool((done.margin <= low + 1e-9 * (1 + low.abs())).all())
@@ -91,7 +91,7 @@ def test_candidates_of_a_violated_property_are_violations():
 
 def test_children_fix_one_neuron_each_way():
     bounder = bounder_of(query("mlp", 1, [[constraint([(0, 1)], 0)]]))
-    done = bounder.bound(bounder.root())
+    done = bounder.bound(bounder.root(), Budget())
     children = bounder.split(done.batch)
     decision = int(done.batch.decision[0])
     assert bounder.splittable[decision]
@@ -125,10 +125,10 @@ def test_a_spent_budget_leaves_stuck_domains_open():
 
 def test_domains_do_not_see_their_batch_mates():
     bounder = bounder_of(query("mlp", 1), torch.float64)
-    batch = bounder.split(bounder.bound(bounder.root()).batch)
-    together = bounder.bound(batch)
+    batch = bounder.split(bounder.bound(bounder.root(), Budget()).batch)
+    together = bounder.bound(batch, Budget())
     for k in range(len(batch)):
-        alone = bounder.bound(batch[torch.tensor([k])])
+        alone = bounder.bound(batch[torch.tensor([k])], Budget())
         # A mate that is still open keeps the optimiser running; more steps may only raise a bound.
         assert bool(together.batch.lower[k] >= alone.batch.lower[0] - 1e-9)
         assert np.sign(float(together.margin[k])) >= np.sign(float(alone.margin[0]))

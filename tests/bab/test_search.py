@@ -30,7 +30,7 @@ class Fake:
     def points(self, batch):
         return None
 
-    def bound(self, batch):
+    def bound(self, batch, budget):
         self.bounded += len(batch)
         margin = self.margin(batch)
         return Bounded(batch.with_data(lower=margin.to(batch.lower.dtype)), margin, batch.depth >= self.stuck,
@@ -96,10 +96,10 @@ class Counting(Fake):
         super().__init__(closes=10**6)
         self.budget = budget
 
-    def bound(self, batch):
+    def bound(self, batch, budget):
         if self.bounded > 200:
             object.__setattr__(self.budget, "deadline", -1.0)
-        return super().bound(batch)
+        return super().bound(batch, budget)
 
 
 def test_a_spent_budget_ends_as_timeout_with_open_domains():
@@ -170,11 +170,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped():
 
 def test_domains_of_a_round_that_failed_stay_open():
     class Failing(Fake):
-        def bound(self, batch):
+        def bound(self, batch, budget):
             if self.bounded > 4:
                 self.bounded = -(10**6)
                 raise MemoryError
-            return super().bound(batch)
+            return super().bound(batch, budget)
 
     search = Search(Failing(4), lambda x: None, SearchOptions(first_batch=1, max_batch=1))
     with pytest.raises(MemoryError):

@@ -39,14 +39,17 @@ def rigorous_rows(network: CompactNetwork, weight: Tensor, bias: Tensor, error: 
                   options: AscentOptions | None = None, expired: Callable[[], bool] = NEVER) -> Tensor:
     """Rigorous lower bounds (k,) of rows given in collapsed form, at CROWN's slopes or after ascent.
 
-    -inf where no finite bound was found. Rows above 0 are not improved further: their sign is what matters.
+    -inf where no finite bound was found. Rows above 0 are not improved further: their sign is what matters. The ascent
+    runs in float32 (any slopes are sound), the bound is evaluated in the network's dtype.
     """
     problem = DualProblem.of(network)
     params = problem.initial(weight.new_zeros(weight.shape[0], 0))
     bound = problem.rigorous(params, None, (weight, bias), error)
     if options is not None and network.unstable:
-        better = ascend(problem, params, options=options, start=(weight, bias), expired=expired).params
-        bound = torch.fmax(bound, problem.rigorous(better, None, (weight, bias), error))
+        fast = DualProblem.of(network.to(dtype=torch.float32))
+        start = (weight.float(), bias.float())
+        better = ascend(fast, params.to(torch.float32), options=options, start=start, expired=expired).params
+        bound = torch.fmax(bound, problem.rigorous(better.to(weight.dtype), None, (weight, bias), error))
     return torch.nan_to_num(bound, nan=-torch.inf, posinf=-torch.inf)
 
 

@@ -36,9 +36,15 @@ FIRST_TURN = 1.0
 MILP_NEURONS = 200
 """Up to this many unstable ReLUs a mixed-integer program gets its turn between two stretches of the search."""
 
-ROOT_SECONDS = 6.0
-"""What refining the intermediate bounds at the root may cost on this machine, as operations at `ROOT_RATE`."""
-ROOT_RATE = 1e10
+ROOT_SECONDS = 8.0
+ROOT_SHARE = 0.15
+"""Refining the intermediate bounds at the root may take this many seconds, or this share of what is left if less; its
+cost is predicted at `ROOT_RATE` operations per second."""
+ROOT_RATE = 5e10
+ROOT_GAIN = 0.05
+ROOT_ROUNDS = 4
+"""Every bound depends on all bounds below it, so refining again still gains: at most this often, while an
+open row still rises by `ROOT_GAIN` of its size."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +69,13 @@ def choose_plan(query: Query, root: Root) -> Plan:
                                    "them as long as that looks better")
 
 
-def root_options(network: CompactNetwork, iterations: int = 20) -> AscentOptions:
-    """alpha-CROWN for the intermediate bounds, as many iterations as `ROOT_SECONDS` allow."""
+def root_options(network: CompactNetwork, seconds: float, iterations: int = 30) -> AscentOptions:
+    """alpha-CROWN for the intermediate bounds, as many iterations as `seconds` allow."""
     cost, prefix = 0, 0
     for layer in network.layers:
         prefix += layer.weight.numel()
         cost += 2 * layer.size * 4 * prefix
-    affordable = int(ROOT_SECONDS * ROOT_RATE / max(cost, 1))
+    affordable = int(seconds * ROOT_RATE / max(cost, 1))
     return AscentOptions(iterations=min(iterations, affordable), lr_alpha=0.25)
 
 
@@ -98,18 +104,21 @@ def analyse_root(query: Query, budget: Budget) -> RootState:
 
 
 def strengthen_root(query: Query, state: RootState, budget: Budget) -> RootState:
-    """alpha-CROWN at the root: the rows first (cheap), then the intermediate bounds, then the rows again."""
-    expired = lambda: budget.expired  # noqa: E731
+    """alpha-CROWN at the root: the rows first (cheap), then rounds of intermediate bounds and rows."""
+    limit = budget.slice(min(ROOT_SECONDS, ROOT_SHARE * budget.remaining))
     members = query.members.to(state.margins.device)
     with torch.no_grad():
         network = state.network.to(dtype=torch.float64)
-        margins = raise_margins(network, members, state.margins.to(torch.float64), expired=expired)
-        options = root_options(network)
-        if bool((margins > 0).all()) or options.iterations < 4 or budget.expired:
-            return replace(state, network=network, margins=margins)
-        # Most of the work tolerates float32; the bounds it returns are rigorous in the precision they come from.
-        network = drop_stable(refine(network, options, expired))
-        margins = raise_margins(network, members, margins, expired=expired)
+        margins = raise_margins(network, members, state.margins.to(torch.float64), expired=lambda: limit.expired)
+        for _ in range(ROOT_ROUNDS):
+            options = root_options(network, limit.remaining)
+            if bool((margins > 0).all()) or options.iterations < 4:
+                break
+            before = margins
+            network = drop_stable(refine(network, options, lambda: limit.expired))
+            margins = raise_margins(network, members, margins, expired=lambda: limit.expired)
+            if bool(((margins - before) < ROOT_GAIN * before.abs())[~(margins > 0)].all()):
+                break
     return replace(state, network=network, margins=margins)
 
 
