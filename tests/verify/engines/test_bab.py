@@ -41,7 +41,7 @@ def test_strengthening_never_loosens():
     better = strengthen_root(q, state, Budget())
     assert bool((better.margins >= state.margins).all())
     assert better.network.unstable <= state.network.unstable
-    assert root_options(state.network).iterations >= 1
+    assert root_options(state.network, 1.0).iterations >= 1
 
 
 def test_a_root_that_decides_needs_no_search():
