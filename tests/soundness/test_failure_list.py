@@ -170,7 +170,6 @@ def test_30_children_share_no_memory():
 
 
 def spec_of(*cases):
-
     return Spec(cases[0].box.lower.size, 1, cases, "by hand")
 
 
