@@ -30,6 +30,7 @@ from verify.query import Case, Query, Spec, lower
 from verify.result import ClosedTree, Reason, Result, Stats, Verdict, Witness
 from verify.runtime import full_precision
 from verify.sets import Interval
+from verify.supervise import is_allocation_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -166,10 +167,24 @@ def _solve(problem: Problem, engine: Verifier, settings: Settings, budget: Budge
                 ClosedTree(1, math.inf, f"{what} is empty: X_{empty} has its lower bound above its upper bound")))
             continue
         query = problem.query(case, device, choose_dtype(dtype, problem.network.graph))
-        results.append(engine.verify(query, budget))
+        results.append(_decide(engine, query, budget))
         if results[-1].verdict is Verdict.FALSIFIED or budget.expired:
             break
     return _with_phase(combine(results, len(problem.spec.cases), budget), "load", loaded)
+
+
+def _decide(engine: Verifier, query: Query, budget: Budget) -> Result:
+    """The engine's answer; running out of time or memory anywhere inside it is `unknown`."""
+    try:
+        return engine.verify(query, budget)
+    except TimeoutError:
+        return Result.unknown(Reason.TIMEOUT)
+    except OutOfResources as error:
+        return Result.unknown(Reason.MEMORY, str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not is_allocation_failure(error):
+            raise
+        return Result.unknown(Reason.MEMORY, " ".join(str(error).split())[:200])
 
 
 def _with_phase(result: Result, name: str, seconds: float) -> Result:

@@ -74,7 +74,7 @@ def guarded(work: Work, verbose: bool = False) -> Outcome:
 
 def _from_error(error: Exception) -> Outcome:
     text = " ".join(str(error).split())
-    if isinstance(error, (MemoryError, OutOfResources)) or _is_allocation_failure(error):
+    if isinstance(error, OutOfResources) or is_allocation_failure(error):
         return _unfinished(OutOfResources.exit_code, "unknown", f"out of memory: {text or 'allocation failed'}")
     if isinstance(error, VerifyError):
         # 0 and 1 are verdicts; an error must not borrow them.
@@ -86,11 +86,11 @@ def _unfinished(exit_code: int, line: str, text: str) -> Outcome:
     return Outcome(exit_code, line, f"error: {text}", finished=False)
 
 
-def _is_allocation_failure(error: Exception) -> bool:
+def is_allocation_failure(error: Exception) -> bool:
     """torch reports exhausted memory as a RuntimeError, on CUDA as its subclass OutOfMemoryError."""
-    return isinstance(error, RuntimeError) and (
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and (
         type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-    )
+    ))
 
 
 def _run_forked(work: Work, last_moment: float, memory_limit: int | None, verbose: bool) -> Outcome:

@@ -7,7 +7,7 @@ import torch
 
 from tests.verify.engines.problems import networks, problem, several
 from verify.budget import Budget
-from verify.errors import InvalidInput, ShapeMismatch
+from verify.errors import InvalidInput, OutOfResources, ShapeMismatch
 from verify.pipeline import (
     Clock,
     Problem,
@@ -156,3 +156,29 @@ def test_the_clock_adds_up_and_survives_errors():
     with pytest.raises(ZeroDivisionError):
         clock.time("a", lambda: 1 / 0)
     assert set(clock.phases) == {"a"} and clock.phases["a"] >= 0
+
+
+class Failing:
+    """An engine that fails with a given exception, whatever it is asked."""
+
+    def __init__(self, error: Exception):
+        self.error = error
+
+    def verify(self, query, budget):
+        raise self.error
+
+
+@pytest.mark.parametrize(("error", "reason"), [
+    (MemoryError(), Reason.MEMORY), (OutOfResources("too large"), Reason.MEMORY), (TimeoutError(), Reason.TIMEOUT),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"), Reason.MEMORY),
+])
+def test_running_out_inside_an_engine_is_unknown(monkeypatch, error, reason):
+    monkeypatch.setattr("verify.pipeline.create", lambda name, settings: Failing(error))
+    result = solve(problem("abs", HOLDS))
+    assert result.verdict is Verdict.UNKNOWN and result.reason is reason
+
+
+def test_other_failures_of_an_engine_stay_errors(monkeypatch):
+    monkeypatch.setattr("verify.pipeline.create", lambda name, settings: Failing(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        solve(problem("abs", HOLDS))

@@ -28,7 +28,7 @@ def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     slope = slope.clamp(0, 1)
     eps = torch.finfo(lower.dtype).eps
     intercept = torch.maximum(-slope * lower, (upper - slope * upper) + eps * upper)
-    intercept = intercept * (1 + 4 * eps)
+    intercept = intercept * (1 + 4 * eps) + torch.finfo(lower.dtype).tiny  # products may have underflowed
     # Exact on stable neurons: relu(z) = z or 0.
     active, inactive = pre.lower >= 0, pre.upper <= 0
     zero, one = torch.zeros_like(slope), torch.ones_like(slope)
