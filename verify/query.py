@@ -176,6 +176,17 @@ def _no_replay(x: torch.Tensor) -> None:
     """Without the original network no candidate can become a witness."""
 
 
+def _check_indices(case: Case, spec: Spec) -> None:
+    """Y and X share the columns of the rows, so an index out of range would silently mean another variable."""
+    for disjunct in case.disjuncts:
+        for h in disjunct:
+            for name, terms, count in (("Y", h.y, spec.outputs), ("X", h.x, spec.inputs)):
+                for k, _ in terms:
+                    if not 0 <= k < count:
+                        raise InvalidInput(f"{spec.source}: a condition reads {name}_{k}; there are {name}_0 to "
+                                           f"{name}_{count - 1}")
+
+
 def _float_row(h: LinearConstraint, outputs: int) -> tuple[dict[int, float], float]:
     """Coefficients over [Y, X] and the constant, each rounded once (which `Linear` charges): terms of one variable are
     added exactly, and a row beyond float64's comfort is multiplied by a power of two, which keeps its sign."""
@@ -202,6 +213,7 @@ def lower(case: Case, network: Graph, spec: Spec, replay: Callable[[torch.Tensor
             f"{spec.source} declares {spec.outputs} outputs (Y), the network returns {outputs} "
             f"(shape {list(network[network.output].shape)})"
         )
+    _check_indices(case, spec)
     index: dict[LinearConstraint, int] = {}
     for disjunct in case.disjuncts:
         for h in disjunct:

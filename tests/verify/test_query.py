@@ -140,3 +140,13 @@ def test_rows_beyond_float64_keep_their_sign(exponent):
     unit = Fraction(2) ** exponent
     above, below = constraint([(0, -unit)], 3 * unit), constraint([(0, -unit)], unit)
     assert 0 < row_at(above, [1.0, 1.0]) < 4 and -4 < row_at(below, [1.0, 1.0]) < 0
+
+
+@pytest.mark.parametrize(("h", "message"), [
+    (constraint([(2, 1)], x=[(0, 1)]), "reads Y_2; there are Y_0 to Y_1"), (constraint([(-1, 1)]), "reads Y_-1"),
+    (constraint([], x=[(2, 1)]), "reads X_2"), (constraint([], x=[(-1, 1)]), "reads X_-1"),
+])
+def test_indices_out_of_range_are_named_not_taken_for_other_variables(h, message):
+    case, spec = make((h,))
+    with pytest.raises(InvalidInput, match=message):
+        lower(case, network(), spec)
