@@ -15,9 +15,10 @@ from torch import Tensor
 from bab.branching import NeuronView, babsr, best_candidate, candidates, relaxation_gap
 from bab.domains import SubproblemBatch
 from bab.search import Bounded
+from bab.tighten import tighten, tightening_flops
 from verify.attack.base import unsafe_points
 from verify.bounds.compact import CompactNetwork
-from verify.bounds.dual import Ascent, AscentOptions, DualParams, DualProblem, ascend
+from verify.bounds.dual import Ascent, AscentOptions, DualLines, DualParams, DualProblem, ascend
 from verify.budget import Budget
 from verify.ops import Relu
 from verify.query import Query
@@ -26,10 +27,12 @@ from verify.sets import Interval
 
 @dataclass(frozen=True)
 class ReluSplitOptions:
-    """`ascent` per domain and round; `candidates` neurons per score are tried by FSB."""
+    """`ascent` per domain and round; at most `candidates` neurons are tried by FSB; the bounds of later layers are
+    computed again in every domain if that takes at most `tighten_cost` times as long as the ascent."""
 
     ascent: AscentOptions = field(default_factory=lambda: AscentOptions(iterations=20, lr_alpha=0.1, lr_beta=0.1))
-    candidates: int = 4
+    candidates: int = 12
+    tighten_cost: float = 4.0
 
 
 class ReluSplitBounder:
@@ -51,6 +54,10 @@ class ReluSplitBounder:
         self.lower, self.upper = net.lower, net.upper
         # The float64 check subtracts its error and the search's own rounding is larger still: aim a little above 0.
         scale = net.row_weight.abs() @ net.reach + net.row_bias.abs()
+        owners = [torch.full((layer.size,), k) for k, layer in enumerate(network.layers)]
+        self.layer_of = torch.cat(owners or [torch.zeros(0, dtype=torch.int64)]).to(self.splittable.device)
+        steps = 2 * self.options.ascent.iterations * self.exact.network.flops
+        self.tightens = network.relu_only and tightening_flops(self.exact) <= self.options.tighten_cost * steps
         self.enough = 8 * torch.finfo(dtype).eps * float(scale.max()) + 2 * float(network.row_error.max())
 
     def root(self) -> SubproblemBatch:
@@ -66,29 +73,42 @@ class ReluSplitBounder:
             singles.new_full((n,), -torch.inf), torch.zeros_like(best),
             {"signs": torch.zeros_like(params.alpha, dtype=torch.int8), "alpha": params.alpha, "upper": params.upper,
              "beta": params.beta, "weights": params.weights, "disjunct": self.open_disjuncts.clone(),
-             "decision": torch.zeros_like(best)},
+             "decision": torch.zeros_like(best), "l": self.lower.expand(n, -1).clone(),
+             "u": self.upper.expand(n, -1).clone()},
         )
 
     @torch.no_grad()
     def bound(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
+        batch, gap = self._tighten(batch)
         params = DualParams(batch.alpha, batch.upper, batch.beta, batch.weights)
         members = self.members[batch.disjunct]
-        found = ascend(self.problem, params, batch.signs, members, self.options.ascent, self.enough,
+        problem = DualProblem(self.problem.network, DualLines.of(self.problem.network, batch.l, batch.u))
+        found = ascend(problem, params, batch.signs, members, self.options.ascent, self.enough,
                        expired=lambda: budget.expired)
-        margin = self._rigorous(found, batch.signs, members)
+        margin = torch.fmax(self._rigorous(found, batch, members), gap)
         lower = torch.fmax(batch.lower, found.bound)
         updated = batch.with_data(lower=lower, alpha=found.params.alpha, upper=found.params.upper,
                                   beta=found.params.beta, weights=found.params.weights)
-        free = (batch.signs == 0) & self.splittable
+        free = (batch.signs == 0) & self.splittable & (batch.l < 0) & (batch.u > 0)
         stuck = ~free.any(1)
         open_ = ~(margin > 0)
         undecided = (open_ & ~stuck).nonzero().squeeze(1)
         if undecided.numel():
-            decision = self._decide(updated[undecided], found, undecided, free[undecided])
+            decision = self._decide(updated[undecided], problem, found, undecided, free[undecided])
             updated = updated.with_data(decision=updated.decision.index_copy(0, undecided, decision))
         return Bounded(updated, margin, stuck, self._points(found, open_))
 
-    def _rigorous(self, found: Ascent, signs: Tensor, members: Tensor) -> Tensor:
+    def _tighten(self, batch: SubproblemBatch) -> tuple[SubproblemBatch, Tensor]:
+        """The batch with the bounds above each domain's last split computed again, and the proved gaps (n,)."""
+        gap = batch.lower.new_full((len(batch),), -torch.inf, dtype=torch.float64)
+        if not self.tightens or not bool((batch.depth > 0).any()):
+            return batch, gap
+        changed = torch.where(batch.depth > 0, self.layer_of[batch.decision], len(self.exact.network.layers))
+        found = tighten(self.exact, batch.l.double(), batch.u.double(), batch.signs, changed)
+        outer = Interval(found.lower, found.upper).to(dtype=batch.l.dtype)
+        return batch.with_data(l=outer.lower, u=outer.upper), found.gap
+
+    def _rigorous(self, found: Ascent, batch: SubproblemBatch, members: Tensor) -> Tensor:
         """float64 bounds of the domains that look proved; the others count as not proved. Only rows of a domain's own
         disjunct (`members` (n, r)) can prove it, whatever weights the optimiser returned."""
         margin = torch.full_like(found.bound, -torch.inf, dtype=torch.float64)
@@ -96,19 +116,23 @@ class ReluSplitBounder:
         if good.numel():
             params = found.params[good].to(torch.float64)
             params = replace(params, weights=params.weights * members[good])
-            margin[good] = self.exact.rigorous(params, signs[good])
+            net = self.exact.network
+            exact = DualProblem(net, DualLines.of(net, batch.l[good].double(), batch.u[good].double()))
+            margin[good] = exact.rigorous(params, batch.signs[good])
         return margin
 
-    def _decide(self, batch: SubproblemBatch, found: Ascent, rows: Tensor, free: Tensor) -> Tensor:
-        """The neuron each domain splits next (n,)."""
-        view = NeuronView(found.form[rows][:, self.problem.network.inputs :], found.z[rows], batch.alpha, self.lower,
-                          self.upper, self.bias)
-        picks = candidates((babsr(view), relaxation_gap(view)), free, self.options.candidates)
+    def _decide(self, batch: SubproblemBatch, problem: DualProblem, found: Ascent, rows: Tensor, free: Tensor
+                ) -> Tensor:
+        """The neuron each domain splits next (n,); `rows` are the domains' places in `found`."""
+        view = NeuronView(found.form[rows][:, self.problem.network.inputs :], found.z[rows], batch.alpha,
+                          batch.l.clamp(max=0), batch.u.clamp(min=0), self.bias)
+        picks = candidates((babsr(view), relaxation_gap(view)), free, self.layer_of, self.options.candidates)
         params = DualParams(batch.alpha, batch.upper, batch.beta, batch.weights)
 
         def child_bounds(domains: Tensor, neurons: Tensor, sign: int) -> Tensor:
             signs = batch.signs[domains].scatter(1, neurons.unsqueeze(1), sign)
-            return self.problem.backward(params[domains], signs).bound
+            own = DualProblem(problem.network, problem.lines[rows[domains]])
+            return own.backward(params[domains], signs).bound
 
         return best_candidate(picks, free, child_bounds)
 

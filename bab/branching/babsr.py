@@ -14,12 +14,12 @@ from bab.branching.base import NeuronView
 
 def intercept(view: NeuronView) -> Tensor:
     """max(-a, 0) (-l u) / (u - l): what the chord loses at most, (n, u)."""
-    return (-view.coeff).clamp(min=0) * (-view.lower * view.upper / (view.upper - view.lower))
+    return (-view.coeff).clamp(min=0) * (-view.lower * view.upper / (view.upper - view.lower).clamp(min=1e-30))
 
 
 def babsr(view: NeuronView) -> Tensor:
     """Scores (n, u)."""
-    ratio = view.upper / (view.upper - view.lower)
+    ratio = view.upper / (view.upper - view.lower).clamp(min=1e-30)
     shift = view.coeff * view.bias
     return intercept(view) + torch.minimum(shift * (1 - ratio), -shift * ratio).abs() * 0.1
 
@@ -27,6 +27,6 @@ def babsr(view: NeuronView) -> Tensor:
 def relaxation_gap(view: NeuronView) -> Tensor:
     """|a| times the distance between the line in use and relu at the minimiser of the relaxed network, (n, u): zero
     where the relaxation is already exact, so splitting there cannot help at first order."""
-    chord = view.upper / (view.upper - view.lower) * (view.z - view.lower)
+    chord = view.upper / (view.upper - view.lower).clamp(min=1e-30) * (view.z - view.lower)
     line = torch.where(view.coeff >= 0, view.alpha * view.z, chord)
     return view.coeff.abs() * (line - view.z.clamp(min=0)).abs()

@@ -19,7 +19,7 @@ Letters: n subproblems, u unstable neurons of all layers, r rows, w = inputs + u
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
@@ -48,13 +48,21 @@ class DualLines:
     start: Tensor
 
     @classmethod
-    def of(cls, network: CompactNetwork) -> DualLines:
-        """The lines on the network's own intervals."""
-        columns = [_layer_lines(layer.op, Interval(layer.lower, layer.upper)) for layer in network.layers]
+    def of(cls, network: CompactNetwork, lower: Tensor | None = None, upper: Tensor | None = None) -> DualLines:
+        """The lines on the network's own intervals, or on tighter ones (n, u) of n domains."""
+        lower = network.lower if lower is None else lower
+        upper = network.upper if upper is None else upper
+        columns = []
+        for layer in network.layers:
+            own = slice(layer.start - network.inputs, layer.start - network.inputs + layer.size)
+            columns.append(_layer_lines(layer.op, Interval(lower[..., own], upper[..., own])))
         if not columns:
-            empty = network.x_lower[:0]
-            return cls(*(empty for _ in range(9)))
-        return cls(*(torch.cat(parts) for parts in zip(*columns, strict=True)))
+            return cls(*(lower for _ in range(9)))
+        return cls(*(torch.cat(parts, -1) for parts in zip(*columns, strict=True)))
+
+    def __getitem__(self, domains: Tensor) -> DualLines:
+        """The lines of the listed domains, for lines (n, u)."""
+        return DualLines(*(getattr(self, entry.name)[domains] for entry in fields(self)))
 
 
 def _layer_lines(op, pre: Interval) -> tuple[Tensor, ...]:
@@ -237,7 +245,7 @@ class DualProblem:
             pre = torch.maximum(self.network.lower.abs(), self.network.upper.abs()) + heights + 1
             unit = gamma(self.network.unstable, dtype)
             error = error + unit * (done.form[:, self.network.inputs :].abs() * pre).sum(1)
-            error = error + unit * (done.slopes.abs() * pre).sum(1) + underflow(dtype) * pre.sum()
+            error = error + unit * (done.slopes.abs() * pre).sum(1) + underflow(dtype) * pre.sum(-1)
         error = error + gamma(len(self.network.layers) * 4 + 8, dtype) * (done.offset.abs() + done.bound.abs())
         bound = done.bound - error * (1 + gamma(self.network.width, dtype))
         return torch.where(torch.isfinite(bound), bound, torch.full_like(bound, torch.nan))

@@ -3,12 +3,13 @@ import torch
 from bab.branching import best_candidate, candidates
 
 
-def test_candidates_are_splittable_and_best_first():
+def test_every_layer_sends_its_best_splittable_neuron():
     scores = torch.tensor([[5.0, 9.0, 1.0, 3.0]])
     free = torch.tensor([[True, False, True, True]])
-    assert candidates((scores,), free, 2).tolist() == [[0, 3]]
-    assert candidates((scores, -scores), free, 1).tolist() == [[0, 2]]
-    assert candidates((scores,), free, 9).shape == (1, 4)
+    layers = torch.tensor([0, 0, 1, 1])
+    assert candidates((scores,), free, layers, 9).tolist() == [[0, 3]]
+    assert candidates((scores, -scores), free, layers, 9).tolist() == [[0, 0, 3, 2]]
+    assert candidates((scores,), free, layers, 1).tolist() == [[0]]
 
 
 def test_the_best_worse_child_wins():
