@@ -159,12 +159,15 @@ class ReluSplitBounder:
         from verify.lp.leaf import decide_leaf  # the solver is loaded only when a leaf needs it
 
         margins, points = [], []
+        # A neuron that the domain's own bounds make stable is as good as split; left open the LP would relax it.
+        stable = (batch.l >= 0).to(torch.int8) - ((batch.u <= 0) & (batch.l < 0)).to(torch.int8)
+        signs = torch.where((batch.signs == 0) & self.splittable, stable, batch.signs).cpu().numpy()
         for k in range(len(batch)):
             rows = self.members[int(batch.disjunct[k])].nonzero().squeeze(1).tolist()
             if budget.expired:
                 margins.append(float("-inf"))
                 continue
-            leaf = decide_leaf(self.exact.network, rows, batch.signs[k].cpu().numpy(), budget.remaining)
+            leaf = decide_leaf(self.exact.network, rows, signs[k], budget.remaining)
             margins.append(leaf.bound)
             if leaf.candidate is not None:
                 points.append(self._embed(torch.from_numpy(leaf.candidate).reshape(1, -1)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -78,21 +78,29 @@ def _silent(progress: Progress) -> None:
     pass
 
 
-def race(searches: list[Search], budget: Budget, first_seconds: float = 1.0) -> Outcome:
+def race(searches: list[Search], budget: Budget, first_seconds: float = 1.0,
+         probe: Callable[[Budget], Witness | None] | None = None) -> Outcome:
     """Runs several searches for the same question in turns until one of them ends.
 
     Turns double; the search that has closed the largest share of its tree (the first, if equal) gets a full one, the
-    others an eighth. After the first round, that is: before it nothing is known.
+    others an eighth, or none while they are a hundred times behind. Every round ends with an eighth of a turn for
+    `probe`, which looks for a counterexample elsewhere.
     """
-    seconds, rounds = first_seconds, 0
+    seconds = first_seconds
     while True:
         leader = max(searches, key=lambda search: search.progress)
         for search in searches:
-            share = 1.0 if search is leader or rounds == 0 else 0.125
-            outcome = search.run(budget if len(searches) == 1 else budget.slice(share * seconds))
+            if search.progress < 0.01 * leader.progress:
+                continue
+            share = 1.0 if search is leader else 0.125
+            alone = len(searches) == 1 and probe is None
+            outcome = search.run(budget if alone else budget.slice(share * seconds))
             if outcome.reason is not Reason.TIMEOUT or budget.expired:
                 return outcome
-        seconds, rounds = 2 * seconds, rounds + 1
+        witness = probe(budget.slice(seconds / 8)) if probe is not None else None
+        if witness is not None:
+            return replace(outcome, witness=witness, reason=None)
+        seconds *= 2
 
 
 class Search:

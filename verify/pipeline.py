@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from verify.attack.pgd import PgdOptions
 from verify.bounds.walk import forward
 from verify.budget import Budget
 from verify.certificate.witness import Replayer
 from verify.engines import create
-from verify.engines.attack import search_witness
-from verify.engines.bab import RootState, analyse_root, choose_plan, search
+from verify.engines.attack import Attacker
+from verify.engines.bab import analyse_root, choose_plan, search
 from verify.engines.base import Settings, Verifier, silent
 from verify.errors import InvalidInput, OutOfResources, ShapeMismatch
 from verify.onnx_import import Network, load_network
@@ -219,7 +218,7 @@ def combine(results: list[Result], cases: int, budget: Budget) -> Result:
 
 
 class Portfolio:
-    """The default engine: a short attack, root bounds, a longer attack, then branch and bound."""
+    """The default engine: one round of the attack, root bounds, then branch and bound with the attack in turns."""
 
     name, sound, complete_for, semantics = "portfolio", True, "ReLU networks", "real"
 
@@ -228,35 +227,34 @@ class Portfolio:
 
     def verify(self, query: Query, budget: Budget) -> Result:
         clock = Clock()
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        result = self._attack(query, budget, generator, PgdOptions(restarts=32, steps=20), clock)
-        if result is None:
-            self.settings.watch(Progress("root bounds", 1))
-            try:
-                state = clock.time("root bounds", lambda: analyse_root(query, budget))
-                result = self._search(query, state, budget, generator, clock)
-            except TimeoutError:
-                result = Result.unknown(Reason.TIMEOUT, "in the root bounds")
-            except OutOfResources as error:
-                result = self._attack(query, budget, generator, PgdOptions(restarts=64, steps=200), clock) \
-                    or Result.unknown(Reason.MEMORY, str(error))
+        attacker = Attacker(query, self.settings.seed)
+        self.settings.watch(Progress("attack", 1))
+        witness = clock.time("attack", lambda: attacker.round(_share(budget, 0.1)))
+        if witness is not None:
+            result = Result.falsified(witness, stats=Stats(method="attack"))
+        else:
+            result = self._bound(query, budget, attacker, clock)
         return replace(result, stats=replace(result.stats, phases=clock.phases, seconds=budget.elapsed))
 
-    def _search(self, query: Query, state: RootState, budget: Budget, generator: torch.Generator, clock: Clock
-                ) -> Result:
-        if state.proved:
-            least = float(state.margins.min()) if state.margins.numel() else math.inf
-            return Result.verified(ClosedTree(1, least), stats=Stats(method="crown", domains=1, best_bound=least))
-        options = PgdOptions(restarts=128, steps=100, decay=0.97)
-        result = self._attack(query, budget, generator, options, clock)
-        return result or clock.time("search", lambda: search(query, state, budget, self.settings))
+    def _bound(self, query: Query, budget: Budget, attacker: Attacker, clock: Clock) -> Result:
+        self.settings.watch(Progress("root bounds", 1))
+        try:
+            state = clock.time("root bounds", lambda: analyse_root(query, budget))
+            if state.proved:
+                least = float(state.margins.min()) if state.margins.numel() else math.inf
+                return Result.verified(ClosedTree(1, least), stats=Stats(method="crown", domains=1, best_bound=least))
+            return clock.time("search", lambda: search(query, state, budget, self.settings, attacker))
+        except TimeoutError:
+            return Result.unknown(Reason.TIMEOUT, "in the root bounds")
+        except OutOfResources as error:
+            # No bounds: all that is left is to look for a counterexample.
+            witness = clock.time("attack", lambda: attacker.probe(_share(budget, 0.9)))
+            return Result.unknown(Reason.MEMORY, str(error)) if witness is None else Result.falsified(witness)
 
-    def _attack(self, query: Query, budget: Budget, generator: torch.Generator, options: PgdOptions, clock: Clock
-                ) -> Result | None:
-        self.settings.watch(Progress("attack", 1))
-        limit = budget.slice(0.1 * budget.remaining if math.isfinite(budget.remaining) else 30.0)
-        witness = clock.time("attack", lambda: search_witness(query, options, generator, lambda: limit.expired))
-        return None if witness is None else Result.falsified(witness, stats=Stats(method="attack"))
+
+def _share(budget: Budget, share: float) -> Budget:
+    """A part of the remaining time; half a minute of unlimited time."""
+    return budget.slice(share * budget.remaining if math.isfinite(budget.remaining) else 30.0)
 
 
 class Clock:

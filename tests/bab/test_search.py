@@ -2,13 +2,14 @@ import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from bab.domains import SubproblemBatch
 from bab.search import Bounded, Search, SearchOptions, race
 from verify.budget import Budget
-from verify.result import Reason
+from verify.result import Reason, Witness
 
 
 @dataclass
@@ -227,3 +228,15 @@ def test_stuck_domains_that_ran_out_of_time_get_another_turn():
     second = search.run(Budget())
     assert second.closed and second.leaves == 4 and second.reason is None
     assert race([Search(Late(turn), lambda x: None)], Budget()).closed
+
+
+def test_a_probe_ends_a_race_with_its_witness():
+    found = Witness(np.zeros(1), np.zeros(1), 0.0)
+    outcome = race([Search(Fake(10**6), lambda x: None)], Budget(), 0.02, probe=lambda budget: found)
+    assert outcome.witness is found and outcome.reason is None and not outcome.closed
+
+
+def test_a_search_that_closes_nothing_does_not_stop_the_others():
+    slow, quick = Search(Fake(10**6), lambda x: None), Search(Fake(6), lambda x: None)
+    outcome = race([slow, quick], Budget(), 0.02)
+    assert outcome.closed and outcome.leaves == 2**6

@@ -85,4 +85,5 @@ def test_overflow_in_some_entries_weakens_bounds_and_breaks_nothing():
     """Infinite and missing bounds next to finite ones ended in an internal error; the network is finite in float64."""
     model, box = scaled_pair(4.0)
     assert "unsat" not in verdicts(model, case(*box, [row({0: -1}, 2)]))
-    assert verdicts(model, case(*box, [row({0: -1}, 6)])) == {"unsat", "unknown"}
+    found = verdicts(model, case(*box, [row({0: -1}, 6)]), seconds=1.0)
+    assert "unsat" in found and "sat" not in found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -15,37 +14,49 @@ from verify.query import Query
 from verify.result import Reason, Result, Stats, Witness
 
 
-def search_witness(query: Query, options: PgdOptions, generator: torch.Generator, expired: Callable[[], bool]
-                   ) -> Witness | None:
-    """One round of PGD; every candidate is replayed. Gradients are computed in float32: precision is the replay's."""
-    graph = query.graph.to(dtype=torch.float32)
-    box = query.box.interval(graph.input.shape, graph.device, torch.float32)
-    for point in pgd(replace(query, graph=graph), box, options, generator, expired)[:8]:
-        witness = query.replay(point)
-        if witness is not None:
-            return witness
-    return None
+class Attacker:
+    """PGD in rounds of growing effort, as long as it is given time; remembers where it was."""
+
+    def __init__(self, query: Query, seed: int):
+        self.query, self.generator = query, torch.Generator().manual_seed(seed)
+        # Gradients are computed in float32: precision is the replay's business.
+        self.graph = query.graph.to(dtype=torch.float32)
+        self.box = query.box.interval(self.graph.input.shape, self.graph.device, torch.float32)
+        self.options, self.rounds = PgdOptions(restarts=32, steps=20), 0
+
+    def round(self, budget: Budget) -> Witness | None:
+        """One round; the next one has more restarts and smaller, longer steps."""
+        surrogate = replace(self.query, graph=self.graph)
+        points = pgd(surrogate, self.box, self.options, self.generator, lambda: budget.expired)
+        self.rounds += 1
+        self.options = replace(self.options, restarts=min(512, 2 * self.options.restarts),
+                               steps=min(400, int(1.6 * self.options.steps)), decay=self.options.decay**0.7)
+        return next((w for w in map(self.query.replay, points[:8]) if w is not None), None)
+
+    def probe(self, budget: Budget) -> Witness | None:
+        """Rounds until the budget ends, at least one."""
+        while True:
+            witness = self.round(budget)
+            if witness is not None or budget.expired:
+                return witness
 
 
 class AttackVerifier:
     """PGD with more restarts and smaller steps in every round."""
 
     name, sound, complete_for, semantics = "attack", True, "nothing", "real"
+    most_rounds = 200
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def verify(self, query: Query, budget: Budget) -> Result:
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        options, rounds = PgdOptions(), 0
-        while not budget.expired and rounds < 200:
-            self.settings.watch(Progress("attack", 1, rounds))
-            witness = search_witness(query, options, generator, lambda: budget.expired)
-            stats = Stats(seconds=budget.elapsed, domains=0, method=self.name)
+        attacker = Attacker(query, self.settings.seed)
+        while not budget.expired and attacker.rounds < self.most_rounds:
+            self.settings.watch(Progress("attack", 1, attacker.rounds))
+            witness = attacker.round(budget)
             if witness is not None:
-                return Result.falsified(witness, stats=stats)
-            rounds += 1
-            options = replace(options, restarts=min(512, options.restarts * 2), steps=min(400, options.steps * 2),
-                              decay=options.decay**0.7)
+                return Result.falsified(witness, stats=Stats(budget.elapsed, method=self.name))
         reason = Reason.TIMEOUT if budget.expired else Reason.INCOMPLETE
-        return Result.unknown(reason, f"{rounds} rounds of PGD found nothing", stats=stats if rounds else Stats())
+        return Result.unknown(reason, f"{attacker.rounds} rounds of PGD found nothing",
+                              stats=Stats(budget.elapsed, method=self.name))

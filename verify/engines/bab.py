@@ -18,6 +18,7 @@ from verify.bounds.dual import AscentOptions
 from verify.bounds.root import Root, compact_root, drop_stable, refine
 from verify.budget import Budget
 from verify.engines.alpha_crown import raise_margins
+from verify.engines.attack import Attacker
 from verify.engines.base import Settings, closed_disjuncts
 from verify.engines.milp import solve_milp
 from verify.errors import OutOfResources
@@ -33,8 +34,10 @@ FEW_NEURONS = 40
 FIRST_TURN = 1.0
 """Seconds of the first turn of each kind of split."""
 
+MILP_SECONDS, MILP_SHARE = 600.0, 0.4
 MILP_NEURONS = 200
-"""Up to this many unstable ReLUs a mixed-integer program gets its turn between two stretches of the search."""
+"""Up to this many unstable ReLUs a mixed-integer program gets a turn between two stretches of the search: this share of
+what is left, or these seconds when time is unlimited."""
 
 ROOT_SECONDS = 8.0
 ROOT_SHARE = 0.15
@@ -122,9 +125,10 @@ def strengthen_root(query: Query, state: RootState, budget: Budget) -> RootState
     return replace(state, network=network, margins=margins)
 
 
-def search(query: Query, state: RootState, budget: Budget, settings: Settings) -> Result:
-    """Branch and bound from a root that did not decide: every mode of the plan gets a first turn, small problems a
-    mixed-integer program, then the modes race."""
+def search(query: Query, state: RootState, budget: Budget, settings: Settings, attacker: Attacker | None = None
+           ) -> Result:
+    """Branch and bound from a root that did not decide. Every mode of the plan gets a first turn, then the attack, then
+    (small problems that are not half done) a mixed-integer program; after that the modes race."""
     plan = choose_plan(query, state.root)
     searches: list[Search] = []
     for mode in plan.modes:
@@ -136,13 +140,18 @@ def search(query: Query, state: RootState, budget: Budget, settings: Settings) -
         outcome = searches[-1].run(budget.slice(FIRST_TURN))
         if outcome.reason is not Reason.TIMEOUT or budget.expired:
             return _result(outcome, state.margins, searches[-1].phase, budget)
-    if "relu" in plan.modes and state.network.relu_only and state.network.unstable <= MILP_NEURONS:
-        seconds = 600.0 if budget.remaining == float("inf") else 0.6 * budget.remaining
+    probe = attacker.probe if attacker is not None else None
+    witness = probe(budget.slice(FIRST_TURN)) if probe is not None else None
+    if witness is not None:
+        return Result.falsified(witness, stats=Stats(budget.elapsed, method="attack"))
+    small = "relu" in plan.modes and state.network.relu_only and state.network.unstable <= MILP_NEURONS
+    if small and max(run.progress for run in searches) < 0.5:
+        seconds = MILP_SECONDS if budget.remaining == float("inf") else MILP_SHARE * budget.remaining
         solved = solve_milp(query, state.network, state.margins.clone(), budget.slice(seconds), settings)
         if solved.verdict is not Verdict.UNKNOWN:
             return solved
-    outcome = race(searches, budget, 2 * FIRST_TURN)
-    return _result(outcome, state.margins, " and ".join(s.phase for s in searches), budget)
+    outcome = race(searches, budget, 2 * FIRST_TURN, probe)
+    return _result(outcome, state.margins, " and ".join(run.phase for run in searches), budget)
 
 
 def make_search(mode: str, query: Query, state: RootState, settings: Settings) -> Search:

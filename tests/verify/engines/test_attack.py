@@ -1,9 +1,6 @@
-import torch
-
 from tests.verify.engines.problems import query
-from verify.attack.pgd import PgdOptions
 from verify.budget import Budget
-from verify.engines.attack import AttackVerifier, search_witness
+from verify.engines.attack import Attacker, AttackVerifier
 from verify.engines.base import Settings
 from verify.result import Reason, Verdict
 
@@ -23,7 +20,8 @@ def test_candidates_that_do_not_replay_are_dropped():
     from dataclasses import replace
 
     q = replace(query("hat", -0.1), replay=lambda x: None)
-    assert search_witness(q, PgdOptions(8, 10), torch.Generator().manual_seed(0), lambda: False) is None
+    attacker = Attacker(q, 0)
+    assert attacker.round(Budget()) is None and attacker.rounds == 1
 
 
 def test_a_spent_budget_is_a_timeout():
