@@ -9,6 +9,8 @@ from tests.verify.bounds.laws import varying
 from tests.verify.bounds.networks import ALL, boxes, low_points
 from verify.bounds.root import compact_root
 from verify.budget import Budget
+from verify.lp.leaf import LeafResult
+from verify.lp.model import SolveStatus
 from verify.sets import Interval
 
 DTYPES = (torch.float32, torch.float64)
@@ -141,3 +143,25 @@ def test_a_disjunct_without_rows_is_never_closed():
     assert not bool(bounder.root().weights[1].any())
     outcome = Search(bounder, lambda x: None).run(Budget.seconds(1))
     assert not outcome.closed
+
+
+def test_a_leaf_passes_on_the_signs_that_its_own_bounds_imply(monkeypatch):
+    """Left open, the LP would relax these neurons by the root's bounds and a complete search would end undecided."""
+    q = query("mlp", 1)
+    bounder = bounder_of(q)
+    batch = bounder.root()[:1]
+    count = batch.signs.shape[1]
+    assert count >= 3
+    lower, upper = torch.full_like(batch.l, 0.5), torch.full_like(batch.u, 1.0)
+    lower[0, 1], upper[0, 1] = -1.0, -0.5
+    signs = torch.zeros_like(batch.signs)
+    signs[0, 2] = -1
+    seen = []
+
+    def leaf(network, rows, given, seconds):
+        seen.append(given.tolist())
+        return LeafResult(-1.0, None, False, SolveStatus.OPTIMAL)
+
+    monkeypatch.setattr("verify.lp.leaf.decide_leaf", leaf)
+    done = bounder.decide_stuck(batch.with_data(l=lower, u=upper, signs=signs), Budget())
+    assert seen == [[1, -1, -1] + [1] * (count - 3)] and done.margin.tolist() == [-1.0]
