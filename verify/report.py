@@ -44,7 +44,10 @@ def summary(result: Result) -> str:
     how = f"{f' by {stats.method}' if stats.method else ''} in {stats.seconds:.2f} s"
     detail = f"; {result.detail}" if result.detail else ""
     if result.witness is not None:
-        return f"the property is violated: counterexample found{how}, replayed on onnxruntime{detail}"
+        near = "" if not result.witness.outside else (
+            f"; {result.witness.outside:.2g} outside the box, because limits of it hold no number of the network's type: "
+            "the real points of the box next to it are proved to be unsafe")
+        return f"the property is violated: counterexample found{how}, replayed on onnxruntime{near}{detail}"
     if tree is not None:
         leaves = "1 leaf" if tree.leaves == 1 else f"{tree.leaves} leaves"
         note = f"; {tree.note}" if tree.note else ""
@@ -77,7 +80,7 @@ def document(options: RunOptions, verdict: str, result: Result | None = None, re
         {"leaves": int(tree.leaves), "smallest_margin": _finite(tree.smallest_margin), "note": tree.note},
         "witness": None if witness is None else
         {"x": [_finite(v) for v in witness.x.reshape(-1)], "y": [_finite(v) for v in witness.y.reshape(-1)],
-         "violation": _finite(witness.violation)},
+         "violation": _finite(witness.violation), "outside": _finite(witness.outside)},
     }
 
 

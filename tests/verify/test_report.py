@@ -52,7 +52,7 @@ def test_document_content(options):
     stats = Stats(1.5, 7, -0.25, "bab", {"load": 0.5})
     content = document(options, "sat", Result.falsified(WITNESS, stats=stats))
     assert content["network_sha256"] == hashlib.sha256(b"net.onnx").hexdigest()
-    assert content["witness"] == {"x": [0.5, float(np.float32(0.1))], "y": [None], "violation": 0.25}
+    assert content["witness"] == {"x": [0.5, float(np.float32(0.1))], "y": [None], "violation": 0.25, "outside": 0.0}
     assert (content["seconds"], content["domains"], content["best_bound"]) == (1.5, 7, -0.25)
     assert (content["method"], content["phases"]) == ("bab", {"load": 0.5})
     assert content["options"]["timeout"] == 5.0 and content["options"]["network"].endswith("net.onnx")
