@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = VERIFY
     except VerifyError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; --resume goes on with the rows in --out", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.rows import header_line, read_rows
-from benchmarks.run import main
+from benchmarks.run import main, run_instance
 
 FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_verify.py")))
 WORDS = ("unsat", "sat", "unknown", "late")
@@ -108,6 +108,18 @@ def test_sources_that_change_end_the_run(bench, tmp_path, capsys, monkeypatch):
     assert bench("--out", tmp_path / "r.csv") == 2
     assert "the sources changed during the run (they were c0ffee)" in capsys.readouterr().err
     assert len(read_rows(tmp_path / "r.csv")) == 1
+
+
+def test_an_interruption_keeps_the_rows(bench, tmp_path, capsys, monkeypatch):
+    def interrupted(instance, *rest):
+        if instance.vnnlib == "sat.vnnlib":
+            raise KeyboardInterrupt
+        return run_instance(instance, *rest)
+
+    monkeypatch.setattr("benchmarks.run.run_instance", interrupted)
+    assert bench("--out", tmp_path / "r.csv") == 130
+    assert "interrupted; --resume goes on" in capsys.readouterr().err
+    assert [row.verdict for row in read_rows(tmp_path / "r.csv")] == ["unsat"]
 
 
 @pytest.mark.parametrize("arguments, message", [
