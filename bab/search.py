@@ -7,6 +7,7 @@ open, and with an open domain the search cannot end as closed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -115,6 +116,7 @@ class Search:
         self.queue = Queue()
         self.queue.push(bounder.root())
         self.size = self.options.first_batch
+        self.pace = 0.0  # seconds per domain of the last round
         self.rooted = False  # the first batch is bounded as it is
         self.leaves, self.domains = 0, 0
         self.away = 0  # domains taken from the queue and not yet settled: an exception leaves them open
@@ -141,7 +143,7 @@ class Search:
             if self.queue.bytes > budget.memory_bytes:
                 return self._outcome(None, Reason.MEMORY)
             started = time.monotonic()
-            batch = self.queue.pop(self.size if self.rooted else len(self.queue))
+            batch = self.queue.pop(self._count(budget) if self.rooted else len(self.queue))
             taken = len(batch)
             self.away += taken
             if self.rooted:
@@ -153,6 +155,7 @@ class Search:
                 return self._outcome(witness, None)
             self.away -= taken
             self.watch(Progress(self.phase, len(self.queue), self.leaves, self.queue.least))
+            self.pace = (time.monotonic() - started) / taken
             self._adapt(time.monotonic() - started, len(batch))
         return self._outcome(None, self.failed)
 
@@ -160,6 +163,11 @@ class Search:
     def progress(self) -> float:
         """Share of the tree that is closed, a leaf at depth d counting 2^-d (Knuth's estimate): 1 when done."""
         return self.closed_mass / max(self.roots, 1)
+
+    def _count(self, budget: Budget) -> int:
+        """Domains of the next round: fewer at the end of the budget, so that the round ends with it."""
+        fitting = budget.remaining / self.pace if self.pace > 0 else math.inf
+        return max(1, int(min(self.size, fitting)))
 
     def _adapt(self, seconds: float, domains: int) -> None:
         """Twice as many domains while a round of them takes less than half its time, half as many after a long one.

@@ -7,16 +7,24 @@ and sizes its tensors by `memory_bytes`. Running out is not an error: the stage 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+
+def never() -> bool:
+    """Nobody cancels."""
+    return False
 
 
 @dataclass(frozen=True)
 class Budget:
-    """`deadline` on the `time.monotonic` clock (seconds), `memory_bytes` for the tensors of all stages together."""
+    """`deadline` on the `time.monotonic` clock (seconds), `memory_bytes` for the tensors of all stages together;
+    `cancelled` says that the rest is not wanted any more (another engine was quicker)."""
 
     deadline: float = float("inf")
     memory_bytes: int = 4 << 30
     start: float = field(default_factory=time.monotonic)
+    cancelled: Callable[[], bool] = never
 
     @classmethod
     def seconds(cls, seconds: float, memory_bytes: int = 4 << 30) -> Budget:
@@ -35,8 +43,12 @@ class Budget:
 
     @property
     def expired(self) -> bool:
-        return time.monotonic() >= self.deadline
+        return time.monotonic() >= self.deadline or self.cancelled()
 
     def slice(self, seconds: float) -> Budget:
         """The same memory, at most `seconds` from now and never beyond the own deadline."""
-        return Budget(min(self.deadline, time.monotonic() + seconds), self.memory_bytes, self.start)
+        return replace(self, deadline=min(self.deadline, time.monotonic() + seconds))
+
+    def until(self, event: Callable[[], bool]) -> Budget:
+        """The same budget, ended early when `event` comes true."""
+        return replace(self, cancelled=lambda: event() or self.cancelled())

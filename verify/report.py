@@ -45,8 +45,8 @@ def summary(result: Result) -> str:
     detail = f"; {result.detail}" if result.detail else ""
     if result.witness is not None:
         near = "" if not result.witness.outside else (
-            f"; {result.witness.outside:.2g} outside the box, because limits of it hold no number of the network's type: "
-            "the real points of the box next to it are proved to be unsafe")
+            f"; {result.witness.outside:.2g} outside the box, some of whose limits hold no number of the network's "
+            "type: the real points of the box next to it are proved to be unsafe")
         return f"the property is violated: counterexample found{how}, replayed on onnxruntime{near}{detail}"
     if tree is not None:
         leaves = "1 leaf" if tree.leaves == 1 else f"{tree.leaves} leaves"

@@ -5,6 +5,7 @@ Sound; complete for ReLU networks (ReLU splits end in LPs) up to rounding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,10 +21,10 @@ from verify.budget import Budget
 from verify.engines.alpha_crown import raise_margins
 from verify.engines.attack import Attacker
 from verify.engines.base import Settings, closed_disjuncts
-from verify.engines.milp import solve_milp
+from verify.engines.milp import Rival
 from verify.errors import OutOfResources
 from verify.query import Query
-from verify.result import ClosedTree, Reason, Result, Stats, Verdict
+from verify.result import ClosedTree, Reason, Result, Stats, Witness
 
 FEW_INPUTS = 20
 """At most this many varying inputs are cut; more inputs mean ReLU splits."""
@@ -34,10 +35,8 @@ FEW_NEURONS = 40
 FIRST_TURN = 1.0
 """Seconds of the first turn of each kind of split."""
 
-MILP_SECONDS, MILP_SHARE = 600.0, 0.4
 MILP_NEURONS = 200
-"""Up to this many unstable ReLUs a mixed-integer program gets a turn between two stretches of the search: this share of
-what is left, or these seconds when time is unlimited."""
+"""Up to this many unstable ReLUs a mixed-integer program is solved in a thread beside the search."""
 
 ROOT_SECONDS = 8.0
 ROOT_SHARE = 0.15
@@ -127,8 +126,8 @@ def strengthen_root(query: Query, state: RootState, budget: Budget) -> RootState
 
 def search(query: Query, state: RootState, budget: Budget, settings: Settings, attacker: Attacker | None = None
            ) -> Result:
-    """Branch and bound from a root that did not decide. Every mode of the plan gets a first turn, then the attack, then
-    (small problems that are not half done) a mixed-integer program; after that the modes race."""
+    """Branch and bound from a root that did not decide. Every mode of the plan gets a first turn, then the attack;
+    after that the modes race, on small problems with a mixed-integer program beside them."""
     plan = choose_plan(query, state.root)
     searches: list[Search] = []
     for mode in plan.modes:
@@ -145,13 +144,26 @@ def search(query: Query, state: RootState, budget: Budget, settings: Settings, a
     if witness is not None:
         return Result.falsified(witness, stats=Stats(budget.elapsed, method="attack"))
     small = "relu" in plan.modes and state.network.relu_only and state.network.unstable <= MILP_NEURONS
-    if small and max(run.progress for run in searches) < 0.5:
-        seconds = MILP_SECONDS if budget.remaining == float("inf") else MILP_SHARE * budget.remaining
-        solved = solve_milp(query, state.network, state.margins.clone(), budget.slice(seconds), settings)
-        if solved.verdict is not Verdict.UNKNOWN:
-            return solved
-    outcome = race(searches, budget, 2 * FIRST_TURN, probe)
-    return _result(outcome, state.margins, " and ".join(run.phase for run in searches), budget)
+    if small:
+        return race_with_milp(query, state, searches, budget, probe)
+    return _result(race(searches, budget, 2 * FIRST_TURN, probe), state.margins, _names(searches), budget)
+
+
+def race_with_milp(query: Query, state: RootState, searches: list[Search], budget: Budget,
+                   probe: Callable[[Budget], Witness | None] | None) -> Result:
+    """The searches, with a mixed-integer solver in a thread beside them; the first answer counts."""
+    rival = Rival(query, state.network, state.margins, budget)
+    try:
+        outcome = race(searches, budget.until(rival.decided), 2 * FIRST_TURN, probe)
+        if outcome.reason is not None and rival.decided():
+            return rival.result()
+    finally:
+        rival.close()
+    return _result(outcome, state.margins, _names(searches), budget)
+
+
+def _names(searches: list[Search]) -> str:
+    return " and ".join(run.phase for run in searches)
 
 
 def make_search(mode: str, query: Query, state: RootState, settings: Settings) -> Search:

@@ -5,6 +5,9 @@ networks up to that margin."""
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 from torch import Tensor
 
@@ -16,7 +19,7 @@ from verify.engines.base import Settings, closed_disjuncts, from_margins
 from verify.errors import OutOfResources, UnsupportedOperator
 from verify.progress import Progress
 from verify.query import Query
-from verify.result import ClosedTree, Reason, Result, Stats
+from verify.result import ClosedTree, Reason, Result, Stats, Verdict
 
 
 class MilpVerifier:
@@ -48,7 +51,31 @@ class MilpVerifier:
             return Result.unknown(Reason.UNSUPPORTED, str(error))
 
 
-def solve_milp(query: Query, network: CompactNetwork, margins: Tensor, budget: Budget, settings: Settings) -> Result:
+class Rival:
+    """`solve_milp` in a thread of its own, next to a search: the solver runs without the interpreter lock."""
+
+    def __init__(self, query: Query, network: CompactNetwork, margins: Tensor, budget: Budget):
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="milp")
+        # One solver thread: leaves of the search are solved at the same time, and the solver's pool is shared.
+        self._work = self._pool.submit(solve_milp, query, network, margins.clone(), budget.until(self._stop.is_set),
+                                       Settings(), 1)
+
+    def decided(self) -> bool:
+        """True when an answer is there that settles the query. What went wrong in the thread is raised here."""
+        return self._work.done() and self._work.result().verdict is not Verdict.UNKNOWN
+
+    def result(self) -> Result:
+        return self._work.result()
+
+    def close(self) -> None:
+        """Tells the solver to stop at its next call back; does not wait for it."""
+        self._stop.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def solve_milp(query: Query, network: CompactNetwork, margins: Tensor, budget: Budget, settings: Settings,
+               threads: int | None = None) -> Result:
     """One program per disjunct that `margins` (D,) leaves open; ends with the first one it cannot prove."""
     from verify.lp.leaf import decide_milp  # the solver is loaded only when it is needed
 
@@ -57,7 +84,8 @@ def solve_milp(query: Query, network: CompactNetwork, margins: Tensor, budget: B
     for disjunct in (~(margins > 0)).nonzero().squeeze(1).tolist():
         settings.watch(Progress("milp", int((~(margins > 0)).sum())))
         rows = query.members[disjunct].nonzero().squeeze(1).tolist()
-        leaf = decide_milp(network, rows, None, budget.remaining, torch.get_num_threads())
+        leaf = decide_milp(network, rows, None, budget.remaining, threads or torch.get_num_threads(),
+                           cancelled=budget.cancelled)
         margins[disjunct] = max(float(margins[disjunct]), leaf.bound)
         leaves += 1
         if margins[disjunct] > 0:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from types import MappingProxyType
 
 import gurobipy as gp
 import numpy as np
 
+from verify.budget import never
 from verify.lp.model import LinearProgram, LpSolution, MilpSolution, SolveStatus
 from verify.lp.safe import FEASIBILITY
 
@@ -69,8 +71,9 @@ def solve_milp(
     threads: int = 1,
     stop_when_bound_above: float = math.inf,
     stop_when_incumbent_below: float = -math.inf,
+    cancelled: Callable[[], bool] = never,
 ) -> MilpSolution:
-    """Branch and cut within `seconds`, ended early once the dual bound or the incumbent says enough."""
+    """Branch and cut within `seconds`, ended early once the dual bound or the incumbent says enough, or on demand."""
     settings = _settings(seconds, threads)
     if math.isfinite(stop_when_bound_above):
         settings["BestBdStop"] = stop_when_bound_above
@@ -79,7 +82,7 @@ def solve_milp(
     try:
         env, model, x, _, _ = _build(lp, settings, integer=True)
         with env, model:
-            model.optimize()
+            model.optimize(lambda m, where: m.terminate() if cancelled() else None)
             status = _STATUS.get(model.Status, SolveStatus.FAILED)
             if status is SolveStatus.INFEASIBLE:
                 return MilpSolution(status, math.inf)
@@ -90,4 +93,4 @@ def solve_milp(
         _LOG.info("Gurobi gave up on a MILP (%s); using HiGHS", error)
         from verify.lp.backend import free_backend
 
-        return free_backend().milp(lp, seconds, threads, stop_when_bound_above, stop_when_incumbent_below)
+        return free_backend().milp(lp, seconds, threads, stop_when_bound_above, stop_when_incumbent_below, cancelled)

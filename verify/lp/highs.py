@@ -14,6 +14,7 @@ from types import MappingProxyType
 import highspy
 import numpy as np
 
+from verify.budget import never
 from verify.lp.model import LinearProgram, LpSolution, MilpSolution, SolveStatus
 from verify.lp.safe import FEASIBILITY
 
@@ -87,12 +88,14 @@ def solve_milp(
     threads: int = 1,
     stop_when_bound_above: float = math.inf,
     stop_when_incumbent_below: float = -math.inf,
+    cancelled: Callable[[], bool] = never,
 ) -> MilpSolution:
-    """Branch and cut within `seconds`, ended early once the dual bound or the incumbent says enough."""
+    """Branch and cut within `seconds`, ended early once the dual bound or the incumbent says enough, or on demand."""
 
     def watch(event) -> None:
         out = event.data_out
-        if out.mip_dual_bound > stop_when_bound_above or out.mip_primal_bound < stop_when_incumbent_below:
+        enough = out.mip_dual_bound > stop_when_bound_above or out.mip_primal_bound < stop_when_incumbent_below
+        if enough or cancelled():
             event.data_in.user_interrupt = True
 
     solver, status = _run(lp, seconds, threads, True, watch)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from verify.bounds.compact import CompactNetwork
+from verify.budget import never
 from verify.lp.backend import Backend, default_backend
 from verify.lp.encode import encode, is_relu, neuron_count, row_interval, to_numpy
 from verify.lp.model import LinearProgram, LpSolution, MilpSolution, SolveStatus
@@ -72,7 +73,7 @@ def _solve_lp(solver: Backend, program: LinearProgram, seconds: float) -> LpSolu
     return replace(answer, x=scaled.point(answer.x), row_duals=scaled.duals(answer.row_duals))
 
 
-def _solve_milp(solver: Backend, program: LinearProgram, *limits: float) -> MilpSolution:
+def _solve_milp(solver: Backend, program: LinearProgram, *limits) -> MilpSolution:
     """Solved in equilibrated units, which keep the objective; answered in the program's own."""
     scaled = equilibrate(program)
     answer = solver.milp(scaled.program, *limits)
@@ -110,6 +111,7 @@ def decide_milp(
     seconds: float = math.inf,
     threads: int = 1,
     backend: Backend | None = None,
+    cancelled: Callable[[], bool] = never,
 ) -> LeafResult:
     """The mixed-integer program with a binary for every open ReLU; stops as soon as the sign is known."""
     solver, deadline = backend or default_backend(), time.monotonic() + seconds
@@ -121,13 +123,13 @@ def decide_milp(
         return decide_leaf(compact, disjunct, signs, seconds, solver)
     margin = milp_margin(program)
     # A point far below the border survives its replay in float32; one that is nearer may not, so the search goes on.
-    answer = _solve_milp(solver, program, seconds, threads, 2 * margin, -100 * margin)
+    answer = _solve_milp(solver, program, seconds, threads, 2 * margin, -100 * margin, cancelled)
     lowest = _interval_bound(compact, disjunct)
     exact = answer.status is SolveStatus.OPTIMAL and bool(relu.all())
     if answer.status is SolveStatus.INFEASIBLE:
         elastic = encode(compact, disjunct, signs, integers=relu, elastic=True)
         margin = milp_margin(elastic)
-        answer = _solve_milp(solver, elastic, deadline - time.monotonic(), threads, 2 * margin, -math.inf)
+        answer = _solve_milp(solver, elastic, deadline - time.monotonic(), threads, 2 * margin, -math.inf, cancelled)
         exact = False
     if margin < answer.dual_bound < math.inf and answer.status in _COUNTS:
         return LeafResult(max(lowest, answer.dual_bound - margin), None, exact, answer.status)

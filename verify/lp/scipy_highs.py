@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import MappingProxyType
 
 import numpy as np
 from scipy import optimize, sparse
 
+from verify.budget import never
 from verify.lp.model import LinearProgram, LpSolution, MilpSolution, SolveStatus
 from verify.lp.safe import FEASIBILITY
 
@@ -41,6 +43,7 @@ def solve_milp(
     threads: int = 1,
     stop_when_bound_above: float = math.inf,
     stop_when_incumbent_below: float = -math.inf,
+    cancelled: Callable[[], bool] = never,
 ) -> MilpSolution:
     """Branch and cut within `seconds`; runs to the end, whatever the stops say."""
     answer = optimize.milp(
