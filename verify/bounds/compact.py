@@ -13,6 +13,7 @@ that what is proved about the collapsed network is proved about the network (`ve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from verify.bounds.crown import chunk_rows, needs_bounds
 from verify.bounds.walk import Bounds, backward, charge, identity_rows
+from verify.budget import never
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Input, Op, Relu, SShaped
@@ -163,8 +165,8 @@ class Compactor:
     terms of the layers added so far; `add` appends the unstable neurons of a nonlinear node.
     """
 
-    def __init__(self, graph: Graph, box: Interval, varying: Tensor):
-        self.graph, self.box, self.varying = graph, box, varying
+    def __init__(self, graph: Graph, box: Interval, varying: Tensor, expired: Callable[[], bool] = never):
+        self.graph, self.box, self.varying, self.expired = graph, box, varying, expired
         self.layers: list[CompactLayer] = []
         self.cuts: dict[str, Cut] = {}
         self.charges: dict[str, Tensor] = {}
@@ -239,11 +241,15 @@ class Compactor:
         self.cuts[node.name] = Cut(layer, active.reshape(self.graph[node.name].shape))
 
     def pre_rows(self, node: Node, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`rows` for single neurons of the input of `node`, in chunks under the row budget."""
+        """`rows` for single neurons of the input of `node`, in chunks under the row budget; `TimeoutError` between
+        chunks."""
         name = node.inputs[0]
         step = chunk_rows(self.graph, 1, indices.numel())
-        parts = [self.rows(name, identity_rows(self.graph[name].shape, part, (1.0,), self.box.lower))
-                 for part in indices.split(step)]
+        parts = []
+        for part in indices.split(step):
+            if self.expired():
+                raise TimeoutError
+            parts.append(self.rows(name, identity_rows(self.graph[name].shape, part, (1.0,), self.box.lower)))
         return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
     def network(self, row_weight: Tensor, row_bias: Tensor, row_error: Tensor) -> CompactNetwork:

@@ -17,12 +17,11 @@ from torch import Tensor
 from verify.bounds.compact import CompactLayer, CompactNetwork, Compactor
 from verify.bounds.dual import AscentOptions, DualProblem, ascend
 from verify.bounds.walk import Bounds, exact_by_intervals, forward, identity_rows
+from verify.budget import never
 from verify.errors import OutOfResources
 from verify.graph import Graph, Node
 from verify.ops import Relu
 from verify.sets import Interval, gamma, underflow
-
-NEVER: Callable[[], bool] = lambda: False  # noqa: E731 - a named constant reads better at the call sites
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Root:
 
 
 def rigorous_rows(network: CompactNetwork, weight: Tensor, bias: Tensor, error: Tensor,
-                  options: AscentOptions | None = None, expired: Callable[[], bool] = NEVER) -> Tensor:
+                  options: AscentOptions | None = None, expired: Callable[[], bool] = never) -> Tensor:
     """Rigorous lower bounds (k,) of rows given in collapsed form, at CROWN's slopes or after ascent.
 
     -inf where no finite bound was found. Rows above 0 are not improved further: their sign is what matters. The ascent
@@ -54,7 +53,7 @@ def rigorous_rows(network: CompactNetwork, weight: Tensor, bias: Tensor, error: 
 
 
 def both_sides(network: CompactNetwork, weight: Tensor, bias: Tensor, error: Tensor, chunk: int = 4096,
-               options: AscentOptions | None = None, expired: Callable[[], bool] = NEVER) -> Interval:
+               options: AscentOptions | None = None, expired: Callable[[], bool] = never) -> Interval:
     """Interval (k,) of rows in collapsed form: their minimum, and minus the minimum of the negated rows."""
     lower, upper = [], []
     for part in torch.arange(weight.shape[0], device=weight.device).split(max(1, chunk)):
@@ -66,13 +65,13 @@ def both_sides(network: CompactNetwork, weight: Tensor, bias: Tensor, error: Ten
 
 
 def compact_root(graph: Graph, box: Interval, varying: Tensor, memory_bytes: int = 4 << 30,
-                 expired: Callable[[], bool] = NEVER) -> Root:
+                 expired: Callable[[], bool] = never) -> Root:
     """CROWN bounds and the collapsed network of `graph`, whose output is the rows of a property, over one box.
 
     Raises `OutOfResources` when the collapsed network would not fit into `memory_bytes`, `TimeoutError` when
     `expired` says so between layers.
     """
-    compactor = Compactor(graph, box, varying)
+    compactor = Compactor(graph, box, varying, expired)
     element = torch.finfo(graph.dtype).bits // 8
 
     def refine_node(node: Node, known: Bounds) -> Interval:
@@ -118,7 +117,7 @@ def _scatter(pre: Interval, indices: Tensor, found: Interval) -> Interval:
     return Interval(lower.reshape(pre.lower.shape), upper.reshape(pre.upper.shape)).meet(pre)
 
 
-def refine(network: CompactNetwork, options: AscentOptions, expired: Callable[[], bool] = NEVER,
+def refine(network: CompactNetwork, options: AscentOptions, expired: Callable[[], bool] = never,
            first_layer: int = 1) -> CompactNetwork:
     """The same network with intermediate bounds optimised by alpha-CROWN, layers in order, never looser."""
     layers: list[CompactLayer] = list(network.layers[:first_layer])
