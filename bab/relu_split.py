@@ -134,7 +134,7 @@ class ReluSplitBounder:
             own = DualProblem(problem.network, problem.lines[rows[domains]])
             return own.backward(params[domains], signs).bound
 
-        return best_candidate(picks, free, child_bounds)
+        return best_candidate(picks, free, batch.lower, child_bounds)
 
     def _embed(self, x: Tensor) -> Tensor:
         """Varying inputs (k, i) -> network inputs (k, *input shape); fixed ones at their centre."""
