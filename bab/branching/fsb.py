@@ -1,8 +1,8 @@
 """Filtered smart branching (De Palma et al. 2021): bound the children of the best few candidates for real.
 
 Candidates are the best neurons of every layer by each of several cheap scores; for every candidate both children get
-one backward pass with the parent's dual variables. Choose the candidate with the largest product of both children's gains
-(Achterberg 2007, the product rule of MIP solvers), each gain lifted by a share of what is missing.
+one backward pass with the parent's dual variables. Choose the candidate with the largest product of both children's
+gains (Achterberg 2007, the product rule of MIP solvers), each gain lifted by a share of what is missing.
 
 Every layer sends candidates because scores of different layers do not compare: with the best eight of all layers, a
 256x4 network split little but its last layer and had 20,000 leaves and 10,000 open domains when this rule had closed
@@ -43,8 +43,8 @@ def candidates(scores: tuple[Tensor, ...], splittable: Tensor, layer_of: Tensor,
 
 def best_candidate(picks: Tensor, splittable: Tensor, parent: Tensor,
                    child_bounds: Callable[[Tensor, Tensor, int], Tensor]) -> Tensor:
-    """(n,) chosen neuron. `parent` (n,): the domains' bounds; `child_bounds(domains, neurons, sign)` bounds the child of
-    each listed domain that fixes the listed neuron to `sign`."""
+    """(n,) chosen neuron. `parent` (n,): the domains' bounds; `child_bounds(domains, neurons, sign)` bounds the child
+    of each listed domain that fixes the listed neuron to `sign`."""
     n, k = picks.shape
     domains = torch.arange(n, device=picks.device).repeat_interleave(k)
     flat = picks.flatten()
