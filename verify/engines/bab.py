@@ -6,7 +6,7 @@ Sound; complete for ReLU networks (ReLU splits end in LPs) up to rounding.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -88,7 +88,6 @@ class RootState:
     root: Root
     network: CompactNetwork
     margins: Tensor
-    phases: dict[str, float] = field(default_factory=dict)
 
     @property
     def proved(self) -> bool:
