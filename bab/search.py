@@ -113,8 +113,11 @@ class Search:
         self.bounder, self.replay = bounder, replay
         self.options, self.trace = options or SearchOptions(), trace or NullTrace()
         self.watch, self.phase = watch or _silent, phase
+        self.named = 0  # domains that have got an id
+        roots = self._name(bounder.root())
+        self.trace.roots(roots)
         self.queue = Queue()
-        self.queue.push(bounder.root())
+        self.queue.push(roots)
         self.size = self.options.first_batch
         self.pace = 0.0  # seconds per domain of the last round
         self.rooted = False  # the first batch is bounded as it is
@@ -147,7 +150,7 @@ class Search:
             taken = len(batch)
             self.away += taken
             if self.rooted:
-                parents, batch = batch, self.bounder.split(batch)
+                parents, batch = batch, self._name(self.bounder.split(batch))
                 self.trace.split(parents, batch)
             self.rooted = True
             witness = self._bound(batch, budget)
@@ -158,6 +161,11 @@ class Search:
             self.pace = (time.monotonic() - started) / taken
             self._adapt(time.monotonic() - started, len(batch))
         return self._outcome(None, self.failed)
+
+    def _name(self, batch: SubproblemBatch) -> SubproblemBatch:
+        """The domains with ids that nobody in this search has."""
+        first, self.named = self.named, self.named + len(batch)
+        return batch.with_data(id=torch.arange(first, self.named, device=batch.lower.device))
 
     @property
     def progress(self) -> float:

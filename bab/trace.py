@@ -10,7 +10,13 @@ from bab.domains import SubproblemBatch
 
 
 class Trace(Protocol):
-    """What the search reports. `margins` (n,) are the rigorous bounds that closed the domains."""
+    """What the search reports. Every domain has `id` (n,) int64, unique within its search.
+
+    `roots`: the first domains. `split`: child k of domain j of `parents` is domain k n + j of `children`. `closed`:
+    `margins` (n,) are the rigorous bounds that closed the domains, whose arrays hold the evidence.
+    """
+
+    def roots(self, domains: SubproblemBatch) -> None: ...
 
     def split(self, parents: SubproblemBatch, children: SubproblemBatch) -> None: ...
 
@@ -19,6 +25,9 @@ class Trace(Protocol):
 
 class NullTrace:
     """Watches nothing."""
+
+    def roots(self, domains: SubproblemBatch) -> None:
+        pass
 
     def split(self, parents: SubproblemBatch, children: SubproblemBatch) -> None:
         pass

@@ -186,19 +186,30 @@ def test_domains_of_a_round_that_failed_stay_open():
 def test_the_trace_sees_a_whole_tree():
     class Recorder:
         def __init__(self):
-            self.splits, self.leaves = 0, []
+            self.splits, self.leaves, self.open, self.ids = 0, [], set(), []
+
+        def roots(self, domains):
+            self.open |= set(domains.id.tolist())
+            self.ids += domains.id.tolist()
 
         def split(self, parents, children):
             assert len(children) == 2 * len(parents)
             self.splits += len(parents)
+            assert set(parents.id.tolist()) <= self.open
+            self.open = self.open - set(parents.id.tolist()) | set(children.id.tolist())
+            self.ids += children.id.tolist()
+            middle = (parents.low + parents.high) / 2
+            assert torch.equal(children.low, torch.cat([parents.low, middle]))
 
         def closed(self, domains, margins):
-            assert bool((margins > 0).all())
+            assert bool((margins > 0).all()) and set(domains.id.tolist()) <= self.open
+            self.open -= set(domains.id.tolist())
             self.leaves += list(zip(domains.low.tolist(), domains.high.tolist(), strict=True))
 
     trace = Recorder()
     Search(Fake(4), lambda x: None, trace=trace).run(Budget())
-    assert trace.splits == 15
+    assert trace.splits == 15 and not trace.open
+    assert len(set(trace.ids)) == len(trace.ids) == 31
     ends = sorted(trace.leaves)
     assert ends[0][0] == 0 and ends[-1][1] == 1
     assert all(a[1] == b[0] for a, b in pairwise(ends))
