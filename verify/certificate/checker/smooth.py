@@ -121,7 +121,7 @@ def intercept(kind: str, lower: np.ndarray, upper: np.ndarray, slope: np.ndarray
 def _below(kind: str, l: np.ndarray, u: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """At most the minimum of g(z) = f(z) - slope z on [l, u].
 
-    On z >= 0 g is concave: its minimum is at an end. On [a, b] = [l, min(u, 0)] g is convex, above its tangent at any c:
+    On z >= 0 g is concave: its minimum is at an end. On [a, b] = [l, min(u, 0)] g is convex, above each tangent, at c:
     g(z) >= g(c) + g'(c) (z - c). c comes close to g'(c) = 0 by library functions; soundness does not depend on it.
     There, for slope >= 0, g(z) >= inf f - slope b, too (better on huge intervals).
     """
