@@ -44,12 +44,14 @@ STEEPEST = 1e6
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Rows `weight` @ v[:start] + sum of coefficient * column, between `lower` and `upper`."""
+    """Rows `weight` @ v[:start] + sum of coefficient * column, between `lower` and `upper`. `neurons` (rows,): those
+    of the layer whose -z is the weight part of the row; None where z does not occur."""
 
     weight: np.ndarray
     extra: tuple[tuple[np.ndarray, np.ndarray], ...]
     lower: np.ndarray
     upper: np.ndarray
+    neurons: np.ndarray | None = None
 
     def matrix(self, columns: int) -> sparse.coo_matrix:
         rows = np.arange(self.lower.size)
@@ -133,12 +135,12 @@ def _relu_blocks(layer: CompactLayer, signs: np.ndarray, binary: np.ndarray, t: 
         k = np.flatnonzero(chosen)
         terms = ((columns, coeff), *extra)
         picked = tuple((np.broadcast_to(cols, (count,))[k], c[k]) for cols, c in terms)
-        return _Block(-w[k], picked, np.full(k.size, -np.inf), limit[k])
+        return _Block(-w[k], picked, np.full(k.size, -np.inf), limit[k], None if w is none else k)
 
     is_open, mixed = (signs == 0) & (binary < 0), (signs == 0) & (binary >= 0)
     slack = (() if t is None else ((t, l),), () if t is None else ((t, -u),))
     blocks = [
-        _Block(-weight, ((columns, one),), down(bias - error), np.full(count, np.inf)),
+        _Block(-weight, ((columns, one),), down(bias - error), np.full(count, np.inf), np.arange(count)),
         at_most(up(high - l), is_open, chord, weight),
         at_most(up(high - l), mixed, one, weight, (binary, -l)),
         at_most(np.zeros(count), mixed, one, none, (binary, -u)),
@@ -164,7 +166,7 @@ def _s_shaped_blocks(layer: CompactLayer) -> list[_Block]:
         limit = bias[k] + inverse * shift[k]
         infinite = np.full(k.size, np.inf)
         sides = (limit - error[k] - pad, infinite) if lower_side else (-infinite, limit + error[k] + pad)
-        blocks.append(_Block(-weight[k], ((columns[k], inverse),), *sides))
+        blocks.append(_Block(-weight[k], ((columns[k], inverse),), *sides, k))
     return [block for block in blocks if block.lower.size]
 
 
@@ -243,3 +245,20 @@ def encode(
         np.concatenate([lower, [t_low], np.zeros(mixed.size)]), np.concatenate([upper, [t_high], np.ones(mixed.size)]),
         integer,
     )
+
+
+def z_multipliers(compact: CompactNetwork, disjunct: Sequence[int], signs: np.ndarray | None, duals: np.ndarray
+                  ) -> np.ndarray:
+    """(U,): the multiplier that `duals` (m,), the row duals of `encode(compact, disjunct, signs)` in either form,
+    hand to every neuron's z: the sum over the rows in which -z occurs."""
+    count = neuron_count(compact)
+    fixed, total = _per_neuron(signs, count, np.int8), np.zeros(count)
+    row, first = len(disjunct), 0
+    for layer in compact.layers:
+        size = layer.bias.numel()
+        for block in _layer_blocks(layer, fixed[first : first + size], np.full(size, -1), None):
+            if block.neurons is not None:
+                total[first + block.neurons] += duals[row : row + block.lower.size]
+            row += block.lower.size
+        first += size
+    return total

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 
 from verify.bounds.compact import CompactNetwork
+from verify.bounds.dual import DualParams
 from verify.budget import never
 from verify.lp.backend import Backend, default_backend
+from verify.lp.duals import dual_params
 from verify.lp.encode import encode, is_relu, neuron_count, row_interval, to_numpy
 from verify.lp.model import LinearProgram, LpSolution, MilpSolution, SolveStatus
-from verify.lp.safe import milp_margin, safe_lower_bound
+from verify.lp.safe import milp_margin, safe_lower_bound, usable_duals
 from verify.lp.scaling import equilibrate
 
 _COUNTS = (SolveStatus.OPTIMAL, SolveStatus.STOPPED, SolveStatus.TIME)
@@ -31,12 +33,14 @@ class LeafResult:
     """`bound` > 0 proves that the subproblem has no point of the disjunct; otherwise it is a lower bound of the
     largest row there, -inf when nothing is known. `candidate` (I,) float64: the minimising values of the varying
     inputs, to be replayed. `exact`: the program had no relaxation and was solved, so (up to rounding) a bound <= 0
-    means that `candidate` is a counterexample. `status`: how the solver ended."""
+    means that `candidate` is a counterexample. `status`: how the solver ended. `params`: where asked for, an LP's proof
+    as dual parameters of the collapsed network (one row)."""
 
     bound: float
     candidate: np.ndarray | None
     exact: bool
     status: SolveStatus
+    params: DualParams | None = None
 
 
 def _candidate(compact: CompactNetwork, x: np.ndarray | None) -> np.ndarray | None:
@@ -80,14 +84,24 @@ def _solve_milp(solver: Backend, program: LinearProgram, *limits) -> MilpSolutio
     return replace(answer, x=scaled.point(answer.x))
 
 
+def _proof(compact: CompactNetwork, disjunct: Sequence[int], signs: np.ndarray | None, program: LinearProgram,
+           solution: LpSolution) -> DualParams:
+    """The multipliers that `safe_lower_bound` used, as dual parameters; without any, those of the box alone."""
+    known = solution.row_duals is not None and solution.row_duals.shape == (program.rows,)
+    duals = usable_duals(program, solution.row_duals) if known else np.zeros(program.rows)
+    return dual_params(compact, disjunct, signs, duals)
+
+
 def decide_leaf(
     compact: CompactNetwork,
     disjunct: Sequence[int],
     signs: np.ndarray | None = None,
     seconds: float = math.inf,
     backend: Backend | None = None,
+    evidence: bool = False,
 ) -> LeafResult:
-    """The LP of the subproblem `signs` (int8 (U,), see `encode`); a second, elastic one when the first is empty."""
+    """The LP of the subproblem `signs` (int8 (U,), see `encode`); a second, elastic one when the first is empty. With
+    `evidence` a proof comes as `params`, too."""
     solver, deadline = backend or default_backend(), time.monotonic() + seconds
     if not _finite(compact):
         return LeafResult(-math.inf, None, False, SolveStatus.FAILED)
@@ -98,10 +112,14 @@ def decide_leaf(
         elastic = encode(compact, disjunct, signs, elastic=True)
         answer = _solve_lp(solver, elastic, deadline - time.monotonic())
         proof = safe_lower_bound(elastic, answer.row_duals)
-        return LeafResult(max(bound, proof) if proof > 0 else bound, None, False, answer.status)
+        if not proof > 0:
+            return LeafResult(bound, None, False, answer.status)
+        params = _proof(compact, disjunct, signs, elastic, answer) if evidence else None
+        return LeafResult(max(bound, proof), None, False, answer.status, params)
     solved = solution.status is SolveStatus.OPTIMAL
     exact = solved and _all_fixed(compact, signs)
-    return LeafResult(bound, _candidate(compact, solution.x) if solved else None, exact, solution.status)
+    params = _proof(compact, disjunct, signs, program, solution) if evidence and bound > 0 else None
+    return LeafResult(bound, _candidate(compact, solution.x) if solved else None, exact, solution.status, params)
 
 
 def decide_milp(

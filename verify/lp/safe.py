@@ -28,7 +28,7 @@ MARGIN_FACTOR = 1000.0
 """How many times the tolerance's effect on the worst row a MILP bound must exceed."""
 
 
-def _clipped(lp: LinearProgram, duals: np.ndarray) -> np.ndarray:
+def usable_duals(lp: LinearProgram, duals: np.ndarray) -> np.ndarray:
     """The duals with every entry that proves nothing (not finite, or leaning on an infinite side) set to 0."""
     y = np.where(np.isfinite(duals), duals, 0.0)
     y = np.where((y > 0) & ~np.isfinite(lp.row_lower), 0.0, y)
@@ -42,7 +42,7 @@ def safe_lower_bound(lp: LinearProgram, row_duals: np.ndarray | None) -> float:
     """
     if row_duals is None or row_duals.shape != (lp.rows,):
         return float("-inf")
-    y = _clipped(lp, np.asarray(row_duals, dtype=np.float64))
+    y = usable_duals(lp, np.asarray(row_duals, dtype=np.float64))
     side = np.where(y > 0, lp.row_lower, lp.row_upper)
     side = np.where(y == 0, 0.0, side)
     magnitude = np.maximum(np.abs(lp.col_lower), np.abs(lp.col_upper))
