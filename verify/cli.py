@@ -81,12 +81,13 @@ def run(
     witness: Annotated[Path | None, _opt("witness")] = None,
     json: Annotated[Path | None, _opt("json")] = None,
     memory_limit: Annotated[str | None, _opt("memory_limit")] = None,
+    semantics: Annotated[str, _opt("semantics")] = "real",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="phases, and tracebacks of errors")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="nothing but the verdict and errors")] = False,
 ) -> int:
     """Decides a property: sat (violated), unsat (holds), unknown or timed-out."""
     options = RunOptions(network, spec, timeout, device, dtype, seed, threads, method, witness, json,
-                         None if memory_limit is None else parse_size(memory_limit))
+                         None if memory_limit is None else parse_size(memory_limit), semantics)
     _remove_old(options)
     deadline = STARTED + (math.inf if timeout is None else timeout)
     work = partial(_solve, options, deadline, verbose, quiet)
@@ -102,13 +103,23 @@ def run(
 def info(
     network: Annotated[Path, typer.Argument(help="network: .onnx or .onnx.gz")],
     spec: Annotated[Path | None, typer.Argument(help="property: .vnnlib or .vnnlib.gz")] = None,
+    semantics: Annotated[str, _opt("semantics")] = "real",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="tracebacks of errors")] = False,
 ) -> int:
     """Shows shapes, operators, unstable neurons, memory, and the method that `run` would choose."""
     require_file("network", network)
     if spec is not None:
         require_file("property", spec)
-    return _print(guarded(partial(_explain, network, spec), verbose))
+    return _print(guarded(partial(_explain, network, spec, semantics), verbose))
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def check(context: typer.Context) -> int:
+    """Checks a proof that `run --proof` wrote. See check --help."""
+    # The console script sends `check` to the checker before this module is imported; here it is for --help.
+    from verify.certificate.checker.cli import main as run_checker
+
+    return run_checker(context.args)
 
 
 @app.command()
@@ -129,7 +140,7 @@ def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> 
     memory = {} if options.memory_limit is None else {"memory_bytes": options.memory_limit // 2}
     budget = Budget(deadline=deadline, start=STARTED, **memory)
     watch = None if quiet else terminal.observer(sys.stderr, STARTED)
-    problem = load_problem(options.network, options.spec)
+    problem = load_problem(options.network, options.spec, options.semantics)
     result = solve(problem, method=options.method, budget=budget, device=options.device, dtype=options.dtype,
                    seed=options.seed, on_progress=watch)
     if options.witness is not None and result.witness is not None:
@@ -148,11 +159,11 @@ def _methods() -> Outcome:
     return Outcome(0, "\n".join(engines.names()))
 
 
-def _explain(network: Path, spec: Path | None) -> Outcome:
+def _explain(network: Path, spec: Path | None, semantics: str) -> Outcome:
     from verify.onnx_import.model import load_network
     from verify.pipeline import explain, load_problem
 
-    plan = explain(load_network(network) if spec is None else load_problem(network, spec))
+    plan = explain(load_network(network) if spec is None else load_problem(network, spec, semantics), semantics)
     return Outcome(0, "\n".join(plan.lines()))
 
 
