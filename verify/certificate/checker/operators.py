@@ -1,0 +1,447 @@
+"""ONNX operators -> steps. The recipes, and so the nonlinear layers that proofs refer to (order, shape, entries):
+
+    max(a, b) = a + relu(b - a)     min(a, b) = a - relu(a - b)     |x| = relu(x) + relu(-x)
+    max or min with a constant array c: c + relu(x - c), c - relu(c - x); with a single number: clip
+    clip(x, l, u) = l + relu(x - l) - relu(x - u); without u: l + relu(x - l); without l: u - relu(u - x)
+    leaky(x) = k x + (1 - k) relu(x)
+    a maximum over windows: a balanced tree, max(first half, second half), an odd last entry joining the next level;
+    window entries outside the image read, along that axis, the first position inside.
+
+All parts of these are exact in float32 except k x. Constants that float64 cannot hold carry an error of 2^-50 relative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from verify.certificate.checker.network import Call, Value, Var
+from verify.certificate.checker.onnx_reader import TYPES
+from verify.certificate.checker.ops import Constant, Conv, Dense, Relu, Smooth, Sum
+
+
+def _error(magnitude: np.ndarray) -> np.ndarray:
+    """A power of two of at least 2^-50 |magnitude|, which covers four roundings and underflow; 0 where it is 0."""
+    large = np.maximum(np.abs(magnitude), 2.0**-900)
+    return np.where(np.asarray(magnitude) == 0, 0.0, np.ldexp(1.0, np.frexp(large)[1] - 50))
+
+
+def _divided(call: Call, x: Var, divisor: np.ndarray, roundings: int) -> Var:
+    """x / divisor; the reciprocal is exact for powers of two."""
+    inverse = 1 / np.asarray(divisor, np.float64)
+    exact = np.abs(np.frexp(divisor)[0]) == 0.5
+    return call.scale(x, inverse, error=None if exact.all() else np.where(exact, 0.0, _error(inverse)),
+                      roundings=roundings)
+
+
+def _relu(call: Call, x: Var) -> Var:
+    return call.add(Relu(), x.shape, x)
+
+
+def _sum(call: Call, a: Var, b: Var, sign: int = 1, roundings: int | None = None) -> Var:
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    a, b = (call.move(v, lambda index: np.broadcast_to(index, shape)) for v in (a, b))
+    return call.add(Sum((1, sign), roundings), shape, a, b)
+
+
+def _transposed(call: Call, x: Value) -> Value:
+    return call.move(x, lambda index: np.swapaxes(index, -1, -2))
+
+
+def _total(call: Call, x: Var, index: np.ndarray) -> Var:
+    """Sums over the last axis of `index`, flat positions in x or -1 for none."""
+    y = call.add(Dense(np.ones((1, index.shape[-1]))), (*index.shape[:-1], 1), call.take(index, x))
+    return call.move(y, lambda flat: flat[..., 0])
+
+
+def add(call: Call) -> Value:
+    a, b = call.value(0), call.value(1)
+    sign = -1 if call.node.op_type == "Sub" else 1
+    if isinstance(a, Var) and isinstance(b, Var):
+        return _sum(call, a, b, sign, roundings=1)
+    if isinstance(a, Var):
+        return call.scale(a, shift=sign * call.weight(1))
+    if isinstance(b, Var):
+        return call.scale(b, None if sign > 0 else -1.0, call.weight(0))
+    return call.fold(a, b)
+
+
+def multiply(call: Call) -> Value:
+    a, b = call.value(0), call.value(1)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return call.fold(a, b)
+    if call.node.op_type == "Div":
+        return _divided(call, call.var(0), call.weight(1), 1)
+    return call.scale(a, call.weight(1)) if isinstance(a, Var) else call.scale(b, call.weight(0))
+
+
+def gemm(call: Call) -> Var:
+    a, b = call.value(0), call.value(1)
+    a, b = (call.move(v, np.transpose) if call.attribute(f"trans{name}", 0) else v for v, name in ((a, "A"), (b, "B")))
+    alpha, beta, left = call.attribute("alpha", 1.0), call.attribute("beta", 1.0), isinstance(a, np.ndarray)
+    # y = a b, or y' = b' a' where a is the constant.
+    x, weight = (_transposed(call, b), a) if left else (a, b.T if isinstance(b, np.ndarray) else None)
+    if weight is None or weight.dtype != call.dtype or weight.ndim != 2 or x.shape[1:] != weight.shape[1:]:
+        raise call.refuse(f"one factor must be a constant matrix of type {call.dtype} that fits the other")
+    weight = np.ascontiguousarray(weight, dtype=np.float64)
+    c, plain = call.weight(2) if call.value(2) is not None else None, alpha == beta == 1 and not left
+    inside = plain and c is not None and c.shape in ((len(weight),), (1, len(weight)))
+    y = call.add(Dense(weight, c.reshape(-1) if inside else None), (x.shape[0], len(weight)), x)
+    y = _transposed(call, y) if left else y
+    y = y if alpha == 1 else call.scale(y, alpha)
+    if c is None or inside:
+        return y
+    # Products of two float32 numbers are exact in float64.
+    exact = beta == 1 or call.dtype == "float32"
+    return call.scale(y, None, beta * c, shift_error=None if exact else _error(beta * c))
+
+
+def matmul(call: Call) -> Var:
+    left = isinstance(call.value(0), np.ndarray)
+    weight, x = call.weight(0 if left else 1), call.var(1 if left else 0)
+    if weight.ndim not in (1, 2):
+        raise call.refuse(f"a constant of shape {list(weight.shape)}; a matrix or a vector would be accepted")
+    matrix = weight.reshape(-1, weight.shape[-1]) if left else weight.reshape(len(weight), -1).T
+    swap = left and len(x.shape) > 1
+    x = _transposed(call, x) if swap else x
+    if x.shape[-1] != matrix.shape[1]:
+        raise call.refuse(f"the factors do not fit: {list(x.shape)} and {list(weight.shape)}")
+    y = call.add(Dense(np.ascontiguousarray(matrix)), (*x.shape[:-1], len(matrix)), x)
+    y = _transposed(call, y) if swap else y
+    return y if weight.ndim == 2 else call.move(y, lambda index: index[..., 0, :] if swap else index[..., 0])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Windows along each spatial axis: window o reads o * stride + k * dilation - begin for k below `kernel`."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+def _frame(call: Call, size: Sequence[int], kernel: Sequence[int] = ()) -> Frame:
+    kernel = tuple(call.attribute("kernel_shape", kernel))
+    stride, dilation = (tuple(call.attribute(name) or (1,) * len(size)) for name in ("strides", "dilations"))
+    pads, auto = call.attribute("pads") or [0] * (2 * len(size)), call.attribute("auto_pad", "NOTSET")
+    ceil = call.attribute("ceil_mode", 0)
+    begin, end = pads[: len(size)], pads[len(size) :]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        total = [max(0, (-(-n // s) - 1) * s + r - n) for n, s, r in zip(size, stride, reach, strict=True)]
+        begin, end = [t // 2 for t in total], [t - t // 2 for t in total]
+        begin, end = (begin, end) if auto == "SAME_UPPER" else (end, begin)
+    elif auto == "VALID":
+        begin = end = [0] * len(size)
+    elif auto != "NOTSET" or min(pads) < 0:
+        raise call.refuse(f"auto_pad {auto} or negative pads")
+    output = []
+    for n, b, e, r, s in zip(size, begin, end, reach, stride, strict=True):
+        count = (n + b + e - r) // s + 1
+        # One more window that sticks out, unless it would start beyond the image and its front padding.
+        more = ceil and (n + b + e - r) % s > 0 and count * s < n + b
+        output.append(count + bool(more))
+    if min(output) < 1 or min(*kernel, *stride, *dilation) < 1:
+        raise call.refuse(f"windows of {reach} do not fit an image of {list(size)}")
+    return Frame(kernel, stride, dilation, tuple(begin), tuple(end), tuple(output))
+
+
+def conv(call: Call) -> Var:
+    x, weight = call.var(0), call.weight(1)
+    bias, groups = None if call.value(2) is None else call.weight(2), call.attribute("group", 1)
+    if len(x.shape) not in (3, 4) or weight.ndim != len(x.shape) or x.shape[1] != weight.shape[1] * groups or (
+            len(weight) % groups) or (bias is not None and bias.shape != weight.shape[:1]):
+        raise call.refuse(f"weights {list(weight.shape)} in {groups} groups do not fit an input {list(x.shape)}")
+    f, flat = _frame(call, x.shape[2:], weight.shape[2:]), len(x.shape) == 3
+    if f.kernel != weight.shape[2:]:
+        raise call.refuse("kernel_shape is not that of the weights")
+    # One dimension is two of height 1.
+    one, zero = ((1,), (0,)) if flat else ((), ())
+    x = call.move(x, lambda index: index.reshape(*x.shape[:2], *one, *x.shape[2:]))
+    op = Conv(weight.reshape(*weight.shape[:2], *one, *weight.shape[2:]), bias, (*one, *f.stride),
+              (*zero, *f.begin, *zero, *f.end), (*one, *f.dilation), groups)
+    y = call.add(op, (x.shape[0], len(weight), *one, *f.output), x)
+    return call.move(y, lambda index: index[:, :, 0]) if flat else y
+
+
+def _windows(call: Call, x: Var, f: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """What the windows read, (k, b, c, *output) flat positions in x, and which of that lies in the image."""
+    index, rank = x.index, len(f.kernel)
+    inside = np.ones(x.shape, dtype=bool)
+    for axis, size in enumerate(x.shape[2:]):
+        read = np.arange(f.kernel[axis])[:, None] * f.dilation[axis] - f.begin[axis]
+        read = read + np.arange(f.output[axis]) * f.stride[axis]
+        valid = (read >= 0) & (read < size)
+        if not valid.any(axis=0).all():
+            raise call.refuse("a window lies entirely in the padding")
+        read = np.where(valid, read, read[valid.argmax(axis=0), np.arange(read.shape[1])])
+        index, inside = (np.take(part, read, 2 + 2 * axis) for part in (index, inside))
+        inside = inside & valid.reshape(*valid.shape, *(1 for _ in x.shape[3 + axis :]))
+    order = [*range(2, 2 + 2 * rank, 2), 0, 1, *range(3, 3 + 2 * rank, 2)]
+    index, inside = (part.transpose(order).reshape(-1, *x.shape[:2], *f.output) for part in (index, inside))
+    return index, inside
+
+
+def _largest(call: Call, x: Var, index: np.ndarray) -> Var:
+    """The maximum over the first axis of `index`, flat positions in x."""
+    if len(index) == 1:
+        return call.take(index[0], x)
+    half = len(index) // 2
+    a, b = call.take(index[:half], x), call.take(index[half : 2 * half], x)
+    best = _sum(call, a, _relu(call, _sum(call, b, a, -1)))
+    if len(index) % 2:
+        joined = np.concatenate([best.index.ravel(), index[-1].ravel() + best.index.size])
+        best = call.take(joined.reshape(half + 1, *index.shape[1:]), best, x)
+    return _largest(call, best, best.index)
+
+
+def max_pool(call: Call) -> Var:
+    x = call.var(0)
+    call.attribute("storage_order")
+    return _largest(call, x, _windows(call, x, _frame(call, x.shape[2:]))[0])
+
+
+def average_pool(call: Call) -> Var:
+    x = call.var(0)
+    f, padding = _frame(call, x.shape[2:]), call.attribute("count_include_pad", 0)
+    index, inside = _windows(call, x, f)
+    parts = zip(f.output, f.stride, f.kernel, f.dilation, f.begin, x.shape[2:], f.end, strict=True)
+    if any((o - 1) * s + (k - 1) * d + 1 > b + n + e for o, s, k, d, b, n, e in parts):
+        raise call.refuse("ceil_mode with windows that stick out of the padded image")
+    y = _total(call, x, np.moveaxis(np.where(inside, index, -1), 0, -1))
+    return _divided(call, y, np.float64(len(index)) if padding else inside.sum(axis=0), 2)
+
+
+def reduce(call: Call) -> Var:
+    """ReduceSum, ReduceMean and GlobalAveragePool."""
+    x, kind = call.var(0), call.node.op_type
+    if kind == "GlobalAveragePool":
+        axes = list(range(2, len(x.shape)))
+    else:
+        axes = call.numbers("axes", 1, 13 if kind == "ReduceSum" else 18)
+    if not axes and call.attribute("noop_with_empty_axes", 0):
+        return x
+    axes = sorted({range(len(x.shape))[a] for a in axes or range(len(x.shape))})
+    rest = [k for k in range(len(x.shape)) if k not in axes]
+    y = _total(call, x, x.index.transpose(*rest, *axes).reshape(*(x.shape[k] for k in rest), -1))
+    if kind != "ReduceSum":
+        y = _divided(call, y, np.float64(math.prod(x.shape[k] for k in axes)), 2)
+    if not call.attribute("keepdims", 1):
+        return y
+    return call.move(y, lambda index: index.reshape([1 if k in axes else n for k, n in enumerate(x.shape)]))
+
+
+def batch_normalization(call: Call) -> Var:
+    """(x - mean) s + bias with s = scale / sqrt(var + epsilon): two steps, as the shift bias - mean s may cancel."""
+    x, (gain, bias, mean, variance) = call.var(0), (call.weight(k) for k in range(1, 5))
+    call.attribute("momentum")
+    variance = variance + call.attribute("epsilon", float(np.float32(1e-5)))
+    if call.attribute("training_mode", 0) or not call.attribute("spatial", 1) or not (variance > 0).all() or any(
+            part.shape != x.shape[1:2] for part in (gain, bias, mean, variance)):
+        raise call.refuse("only inference with positive variances and one set of numbers per channel is supported")
+    gain, bias, mean, variance = (p.reshape(-1, *(1 for _ in x.shape[2:])) for p in (gain, bias, mean, variance))
+    factor = gain / np.sqrt(variance)
+    # Sum, root and quotient: 2.5 roundings.
+    error = np.where(gain == 0, 0.0, _error(np.maximum(np.abs(factor), 2.0**-900)))
+    return call.scale(call.scale(x, shift=-mean, roundings=6), factor, bias, error=error, roundings=6)
+
+
+def leaky_relu(call: Call) -> Var:
+    x, slope = call.var(0), call.attribute("alpha", float(np.float32(0.01)))
+    rest = 1 - slope
+    exact = 1 - rest == slope and abs(slope) <= 2.0**20
+    positive = call.scale(_relu(call, x), rest, error=None if exact else _error(np.float64(rest)), roundings=None)
+    return _sum(call, call.scale(x, slope), positive)
+
+
+def _clip(call: Call, x: Var, low: float, high: float) -> Var:
+    if not low <= high or any(1e38 <= abs(limit) < math.inf for limit in (low, high)):
+        raise call.refuse(f"limits {low} and {high}; finite ones below 1e38, in order, would be accepted")
+    if low == -math.inf:
+        if high == math.inf:
+            return x
+        room = _relu(call, call.scale(x, -1.0, high, roundings=None))
+        return call.scale(room, -1.0, high, roundings=None)
+    above = _relu(call, call.scale(x, None, -low, roundings=None))
+    if high < math.inf:
+        above = _sum(call, above, _relu(call, call.scale(x, None, -high, roundings=None)), -1)
+    return call.scale(above, None, low, roundings=None)
+
+
+def clip(call: Call) -> Var:
+    if call.opset < 11:
+        limits = [call.attribute("min", -math.inf), call.attribute("max", math.inf)]
+    else:
+        limits = [d if call.value(k) is None else float(call.known(k)) for k, d in ((1, -math.inf), (2, math.inf))]
+    return _clip(call, call.var(0), *limits)
+
+
+def extreme(call: Call) -> Var:
+    """Max and Min of any number of values, from the left."""
+    best = call.value(0)
+    for k in range(1, len(call.inputs)):
+        best = _pair(call, best, call.value(k), -1 if call.node.op_type == "Min" else 1)
+    return best
+
+
+def _pair(call: Call, a: Value, b: Value, sign: int) -> Var:
+    """max(a, b), or min(a, b) for sign -1."""
+    a, b = (a, b) if isinstance(a, Var) else (b, a)
+    if not isinstance(a, Var):
+        raise call.refuse("the extreme of two constants")
+    if isinstance(b, Var):
+        over = _relu(call, _sum(call, b, a, -1) if sign > 0 else _sum(call, a, b, -1))
+        return _sum(call, a, over, sign)
+    if b.size == 1 and b.ndim <= len(a.shape):
+        limit = float(b.reshape(()))
+        return _clip(call, a, limit, math.inf) if sign > 0 else _clip(call, a, -math.inf, limit)
+    over = _relu(call, call.scale(a, sign, -sign * b.astype(np.float64), roundings=None))
+    return call.scale(over, sign, b, roundings=None)
+
+
+def absolute(call: Call) -> Var:
+    x = call.var(0)
+    return _sum(call, _relu(call, x), _relu(call, call.scale(x, -1.0, roundings=None)))
+
+
+def nonlinear(call: Call) -> Var:
+    x, kind = call.var(0), call.node.op_type
+    return call.add(Relu() if kind == "Relu" else Smooth(kind.lower()), x.shape, x)
+
+
+def reshape(call: Call) -> Value:
+    x, sizes = call.value(0), [int(v) for v in call.known(1)]
+    if not call.attribute("allowzero", 0):
+        sizes = [x.shape[k] if size == 0 else size for k, size in enumerate(sizes)]
+    return call.move(x, lambda index: index.reshape(sizes))
+
+
+def flatten(call: Call) -> Value:
+    x, axis = call.value(0), call.attribute("axis", 1)
+    rows = math.prod(x.shape[:axis])
+    return call.move(x, lambda index: index.reshape(rows, -1))
+
+
+def squeeze(call: Call) -> Value:
+    x, axes = call.value(0), call.numbers("axes", 1, 13)
+    if call.node.op_type == "Unsqueeze":
+        return call.move(x, lambda index: np.expand_dims(index, tuple(axes)))
+    return call.move(x, lambda index: np.squeeze(index, tuple(axes) if axes else None))
+
+
+def slice_(call: Call) -> Value:
+    x = call.value(0)
+    starts, ends, axes = (call.numbers(name, k, 10) for k, name in enumerate(("starts", "ends", "axes"), 1))
+    steps = call.numbers("", 4, 10) or [1] * len(starts)
+    cut = [slice(None)] * len(x.shape)
+    for start, end, axis, step in zip(starts, ends, axes or range(len(starts)), steps, strict=True):
+        # Python would read an end before the first entry, -1 when clamped, as the last one.
+        cut[axis] = slice(start, None if step < 0 and end < -x.shape[axis] else end, step)
+    return call.move(x, lambda index: index[tuple(cut)])
+
+
+def split(call: Call) -> tuple[Value, ...]:
+    x, axis, count = call.value(0), call.attribute("axis", 0), len(call.node.outputs)
+    sizes = call.numbers("split", 1, 13)
+    if not sizes:
+        largest = -(-x.shape[axis] // call.attribute("num_outputs", count))
+        sizes = [min(largest, x.shape[axis] - k * largest) for k in range(count)]
+    if len(sizes) != count or sum(sizes) != x.shape[axis] or min(sizes) < 1:
+        raise call.refuse(f"sizes {sizes} for {count} parts of an axis of size {x.shape[axis]}")
+    ends = np.cumsum(sizes)
+    return tuple(call.move(x, lambda index, e=e, s=s: np.take(index, range(e - s, e), axis))
+                 for e, s in zip(ends, sizes, strict=True))
+
+
+def concat(call: Call) -> Value:
+    values, axis = [call.value(k) for k in range(len(call.inputs))], call.attribute("axis")
+    if not any(isinstance(value, Var) for value in values):
+        return np.concatenate(values, axis)
+    parts = [call.var(k) for k, value in enumerate(values) if isinstance(value, Var) or value.size]
+    starts = np.cumsum([0, *(part.index.size for part in parts)])
+    return call.take(np.concatenate([p.index + s for p, s in zip(parts, starts, strict=False)], axis), *parts)
+
+
+def pad(call: Call) -> Var:
+    x, mode, pads = call.var(0), call.attribute("mode", "constant"), call.numbers("pads", 1, 11)
+    fill = call.attribute("value", 0.0) if call.opset < 11 else 0.0 if call.value(2) is None else float(call.known(2))
+    axes = (call.numbers("axes", 3, 18) if call.opset >= 18 else None) or list(range(len(x.shape)))
+    widths = [(0, 0)] * len(x.shape)
+    for axis, begin, end in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        widths[axis] = begin, end
+    if mode != "constant":
+        raise call.refuse(f"mode {mode}; constant would be accepted")
+    cut = tuple(slice(max(0, -b), n - max(0, -e)) for n, (b, e) in zip(x.shape, widths, strict=True))
+    grow, outside = [(max(0, b), max(0, e)) for b, e in widths], -1 if fill == 0 else x.index.size
+    index = np.pad(x.index[cut], grow, constant_values=outside)
+    return call.take(index, x) if fill == 0 else call.take(index, x, call.add(Constant(np.array([fill])), (1,)))
+
+
+def cast(call: Call) -> Value:
+    x, to = call.value(0), np.dtype(TYPES[call.attribute("to")][0])
+    call.attribute("saturate")
+    if to != call.dtype if isinstance(x, Var) else not np.array_equal(x.astype(to), x):
+        raise call.refuse(f"a cast to {to.name} that changes values or the network's type {call.dtype}")
+    return x if isinstance(x, Var) else x.astype(to)
+
+
+def unchanged(call: Call) -> Value:
+    if call.node.op_type == "Dropout":
+        call.attribute("ratio"), call.attribute("seed"), call.value(1)
+        if call.value(2) is not None and call.known(2).any():
+            raise call.refuse("training mode; inference would be accepted")
+    return call.value(0)
+
+
+def constant(call: Call) -> np.ndarray:
+    (name, value), = call.node.attributes.items()
+    call.attribute(name)
+    kinds = {"value": None, "value_float": "<f4", "value_floats": "<f4", "value_int": "<i8", "value_ints": "<i8"}
+    return value if name == "value" else np.array(value, dtype=kinds[name])
+
+
+def constant_of_shape(call: Call) -> np.ndarray:
+    return np.full(call.known(0), call.attribute("value", np.zeros(1, np.float32))[0])
+
+
+def expand(call: Call) -> Value:
+    x = call.value(0)
+    shape = np.broadcast_shapes(x.shape, tuple(call.known(1)))
+    return call.move(x, lambda index: np.broadcast_to(index, shape))
+
+
+def transpose(call: Call) -> Value:
+    order = call.attribute("perm")
+    return call.move(call.value(0), lambda index: np.transpose(index, order))
+
+
+def gather(call: Call) -> Value:
+    at, axis = call.known(1), call.attribute("axis", 0)
+    return call.move(call.value(0), lambda index: np.take(index, at, axis))
+
+
+OPERATORS = MappingProxyType({
+    "Abs": absolute, "Add": add, "AveragePool": average_pool, "BatchNormalization": batch_normalization, "Cast": cast,
+    "Clip": clip, "Concat": concat, "Constant": constant, "ConstantOfShape": constant_of_shape, "Conv": conv,
+    "Div": multiply, "Dropout": unchanged, "Expand": expand, "Flatten": flatten, "Gemm": gemm,
+    "GlobalAveragePool": reduce, "Identity": unchanged, "LeakyRelu": leaky_relu, "MatMul": matmul, "Max": extreme,
+    "MaxPool": max_pool, "Min": extreme, "Mul": multiply, "Pad": pad, "ReduceMean": reduce, "ReduceSum": reduce,
+    "Relu": nonlinear, "Reshape": reshape, "Sigmoid": nonlinear, "Slice": slice_, "Split": split, "Squeeze": squeeze,
+    "Sub": add, "Tanh": nonlinear, "Unsqueeze": squeeze,
+    "Gather": gather,
+    "Neg": lambda call: call.scale(call.var(0), -1.0, roundings=None),
+    "Shape": lambda call: np.array(
+        call.value(0).shape[call.attribute("start", 0) : call.attribute("end")], dtype=np.int64),
+    "Transpose": transpose,
+})
+FOLDED = frozenset({
+    "Add", "Sub", "Mul", "Div", "Cast", "Concat", "ConstantOfShape", "Dropout", "Expand", "Flatten", "Gather",
+    "Identity", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze",
+})
