@@ -25,15 +25,16 @@ from verify.vnnlib import read_spec
 
 def verify(model: str | Path | bytes | nn.Module, spec: Spec | str | Path, *, method: str = "portfolio",
            timeout: float | None = None, device: str = "auto", dtype: str = "auto", seed: int = 0,
-           example_input: Tensor | None = None) -> Result:
+           semantics: str = "real", example_input: Tensor | None = None) -> Result:
     """Decides whether `model` has the property `spec`.
 
     `model`: an ONNX file, a serialised ONNX model, or a module (evaluated in eval mode; `example_input` with its batch
     axis of 1 gives its input shape, (1, i) for i declared inputs if left out). `spec`: a `Spec` or a VNN-LIB file.
     `method`: an engine's name; `timeout`: seconds from now, loading included, None for no limit; `device`: `auto`,
-    `cpu` or `cuda`; `dtype` of the bounds: `auto`, `float32` or `float64`; `seed` of the attack.
+    `cpu` or `cuda`; `dtype` of the bounds: `auto`, `float32` or `float64`; `seed` of the attack; `semantics`: `real`,
+    or `float32` for a claim about every float32 execution.
 
-    A `verified` result is a proof over the reals, a `falsified` one carries a point replayed on onnxruntime, and
+    A `verified` result is a proof under the semantics, a `falsified` one carries a point replayed on onnxruntime, and
     `unknown` says why. Raises a `VerifyError` when an argument cannot be read or is not supported.
     """
     if timeout is not None and not timeout > 0:
@@ -42,7 +43,8 @@ def verify(model: str | Path | bytes | nn.Module, spec: Spec | str | Path, *, me
         raise InvalidInput(f"dtype must be auto, float32 or float64, got {dtype!r}")
     budget = Budget.seconds(math.inf if timeout is None else timeout)
     spec = spec if isinstance(spec, Spec) else _spec(spec)
-    return solve(Problem(_network(model, spec, example_input), spec), method, budget, device, dtype, seed)
+    problem = Problem(_network(model, spec, example_input), spec, semantics)
+    return solve(problem, method, budget, device, dtype, seed)
 
 
 def _spec(spec: str | Path) -> Spec:

@@ -45,6 +45,12 @@ class OutOfResources(VerifyError):
     exit_code = 6
 
 
+class Float32Overflow(VerifyError):
+    """Float32 executions may leave the range in which their rounding is bounded; carries no verdict."""
+
+    exit_code = 3
+
+
 class InvalidCertificate(VerifyError):
     """A proof or witness that does not stand up to its check."""
 

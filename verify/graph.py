@@ -23,12 +23,17 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One value: operator, names of the inputs, shape of the output without the domain axis."""
+    """One value: operator, names of the inputs, shape of the output without the domain axis.
+
+    `roundings`: float32 roundings that an execution of the network may make per entry of this value beyond one per
+    term of the sum (`verify.bounds.noise`); None where it is exact, and everywhere when the reals are meant.
+    """
 
     name: str
     op: Op
     inputs: tuple[str, ...]
     shape: Shape
+    roundings: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +91,10 @@ class Graph:
             return self
         nodes = tuple(replace(node, op=node.op.to(device, dtype)) for node in self.nodes)
         return Graph(nodes, self.output, device, dtype)
+
+    def over_reals(self) -> Graph:
+        """The same function with exact operators: what no rounding of an execution is charged for."""
+        return replace(self, nodes=tuple(replace(node, roundings=None) for node in self.nodes))
 
     def values(self, x: Tensor, wanted: Iterable[str] = ()) -> dict[str, Tensor]:
         """The values of `wanted` nodes (and the output) at x (n, *input shape); others are freed on the way."""

@@ -17,19 +17,24 @@ import torch
 
 from verify.bounds.walk import forward
 from verify.budget import Budget
+from verify.certificate.recorder import Recorder
 from verify.certificate.witness import Replayer
 from verify.engines import create
 from verify.engines.attack import Attacker
 from verify.engines.bab import analyse_root, choose_plan, search
 from verify.engines.base import Settings, Verifier, silent
 from verify.engines.boxes import settle_boxes
-from verify.errors import InvalidInput, OutOfResources, ShapeMismatch
+from verify.errors import Float32Overflow, InvalidInput, OutOfResources, ShapeMismatch
+from verify.graph import Graph
 from verify.onnx_import import Network, load_network
 from verify.onnx_import.simplify import simplify
+from verify.options import SEMANTICS
 from verify.progress import Observer, Progress
 from verify.query import Case, Query, Spec, lower
+from verify.report import MEANING
 from verify.result import ClosedTree, Reason, Result, Stats, Verdict, Witness
 from verify.runtime import full_precision
+from verify.semantics import check_semantics, stated
 from verify.sets import Interval
 from verify.supervise import is_allocation_failure
 
@@ -51,12 +56,15 @@ pass leaves open."""
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A network and a property that fit each other."""
+    """A network and a property that fit each other. `semantics`: what the network means, its function over the `real`
+    numbers or every `float32` execution of it (`verify.bounds.noise`)."""
 
     network: Network
     spec: Spec
+    semantics: str = "real"
 
     def __post_init__(self) -> None:
+        check_semantics(self.semantics, self.network)
         inputs, outputs = math.prod(self.network.input_shape), math.prod(self.network.output_shape)
         if (self.spec.inputs, self.spec.outputs) != (inputs, outputs):
             raise ShapeMismatch(
@@ -65,13 +73,18 @@ class Problem:
                 f"{list(self.network.output_shape)})"
             )
 
+    @property
+    def graph(self) -> Graph:
+        """The network's graph under the semantics, not simplified."""
+        return self.network.graph if self.semantics == "real" else self.network.declared
+
     @cached_property
     def replayer(self) -> Replayer:
         return Replayer(self.network.onnx, self.spec)
 
     def query(self, case: Case, device: str = "cpu", dtype: torch.dtype = torch.float64) -> Query:
         """The case as an engine sees it: rows appended, graph simplified, moved to device and dtype."""
-        query = lower(case, self.network.graph, self.spec)
+        query = lower(case, self.graph, self.spec)
         graph = simplify(query.graph)
         exact = replace(query, graph=graph)
         return replace(query, graph=graph.to(device, dtype), replay=lambda x: self._replay(x, exact))
@@ -86,11 +99,11 @@ class Problem:
         return near if near is not None and near.outside > 0 and surely_unsafe(query, near) else None
 
 
-def load_problem(network: str | Path, spec: str | Path) -> Problem:
+def load_problem(network: str | Path, spec: str | Path, semantics: str = "real") -> Problem:
     """Reads both files. Raises `VerifyError`s that name the culprit."""
     from verify.vnnlib import read_spec
 
-    return Problem(load_network(network), read_spec(spec))
+    return Problem(load_network(network), read_spec(spec), semantics)
 
 
 def compare_import(problem: Problem) -> None:
@@ -148,13 +161,20 @@ def choose_device(name: str) -> str:
 
 
 def solve(problem: Problem, method: str = "portfolio", budget: Budget | None = None, device: str = "auto",
-          dtype: str = "auto", seed: int = 0, on_progress: Observer | None = None) -> Result:
+          dtype: str = "auto", seed: int = 0, on_progress: Observer | None = None, recorder: Recorder | None = None
+          ) -> Result:
     """Decides the property. The cases of the spec (input boxes) are decided one after the other: one violated case
-    refutes it, all of them must be proved."""
+    refutes it, all of them must be proved. `recorder` keeps the evidence of a proof; then nothing counts as one that
+    could not be checked (a MILP solver's word)."""
     budget = budget or Budget()
-    settings = Settings(seed, on_progress or silent)
+    settings = Settings(seed, on_progress or silent, recorder)
     with full_precision():
-        return _solve(problem, create(method, settings), settings, budget, device, dtype)
+        engine = create(method, settings)
+        if problem.semantics != "real" and problem.semantics not in engine.semantics:
+            raise InvalidInput(f"method {method!r} cannot decide under semantics {problem.semantics}; real would be "
+                               "accepted")
+        result = _solve(problem, engine, settings, budget, device, dtype)
+    return stated(result, problem.spec, problem.semantics)
 
 
 def _solve(problem: Problem, engine: Verifier, settings: Settings, budget: Budget, device: str, dtype: str) -> Result:
@@ -168,12 +188,12 @@ def _solve(problem: Problem, engine: Verifier, settings: Settings, budget: Budge
         # Every box that is left gets a fair turn, so that a hard one does not hide the counterexample of another.
         left = len(open_) - position
         turn = budget if left == 1 else budget.slice(2 * budget.remaining / (left + 1))
-        results[k] = _decide(engine, problem.query(problem.spec.cases[k], *place), turn)
+        results[k] = _decide_case(problem, k, engine, settings, place, turn)
         if results[k].verdict is Verdict.FALSIFIED or budget.expired:
             break
     for k in open_:
         if k in results and results[k].reason is Reason.TIMEOUT and not budget.expired:
-            results[k] = _decide(engine, problem.query(problem.spec.cases[k], *place), budget)
+            results[k] = _decide_case(problem, k, engine, settings, place, budget)
     return _with_phase(combine(list(results.values()), len(problem.spec.cases), budget), "load", loaded)
 
 
@@ -189,12 +209,31 @@ def _easy_cases(problem: Problem, engine: Verifier, settings: Settings, budget: 
             results[k] = Result.verified(ClosedTree(1, math.inf, note))
     if len(cases) >= MANY_BOXES and engine.name in BATCHED:
         settings.watch(Progress("bounds of all boxes", len(cases)))
-        graph = simplify(problem.network.graph).to(*place)
-        for k, margin in enumerate(settle_boxes(graph, cases, budget)):
+        graph = simplify(problem.graph).to(*place)
+        try:
+            margins = settle_boxes(graph, cases, budget)
+        except Float32Overflow:
+            margins = []  # the hull of all boxes may be large; each box gets its own bounds from the engine
+        for k, margin in enumerate(margins):
             if margin > 0 and k not in results:
                 stats = Stats(method="crown", domains=1, best_bound=margin)
                 results[k] = Result.verified(ClosedTree(1, margin), stats=stats)
+    if settings.recorder is not None:
+        for k in results:
+            settings.recorder.settled(k, len(cases[k].disjuncts) if cases[k].box.empty is None else 0)
     return results
+
+
+def _decide_case(problem: Problem, k: int, engine: Verifier, settings: Settings, place: tuple[str, torch.dtype],
+                 budget: Budget) -> Result:
+    """The engine's answer to case k, watched by the recorder."""
+    query = problem.query(problem.spec.cases[k], *place)
+    if settings.recorder is None:
+        return _decide(engine, query, budget)
+    settings.recorder.begin(k, query)
+    result = _decide(engine, query, budget)
+    settings.recorder.end(result.verdict is Verdict.VERIFIED)
+    return result
 
 
 def _decide(engine: Verifier, query: Query, budget: Budget) -> Result:
@@ -205,6 +244,8 @@ def _decide(engine: Verifier, query: Query, budget: Budget) -> Result:
         return Result.unknown(Reason.TIMEOUT)
     except OutOfResources as error:
         return Result.unknown(Reason.MEMORY, str(error))
+    except Float32Overflow as error:
+        return Result.unknown(Reason.NUMERICS, str(error))
     except (MemoryError, RuntimeError) as error:
         if not is_allocation_failure(error):
             raise
@@ -245,7 +286,7 @@ def combine(results: list[Result], cases: int, budget: Budget) -> Result:
 class Portfolio:
     """The default engine: one round of the attack, root bounds, then branch and bound with the attack in turns."""
 
-    name, sound, complete_for, semantics = "portfolio", True, "ReLU networks", "real"
+    name, sound, complete_for, semantics = "portfolio", True, "ReLU networks", SEMANTICS
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -264,17 +305,18 @@ class Portfolio:
     def _bound(self, query: Query, budget: Budget, attacker: Attacker, clock: Clock) -> Result:
         self.settings.watch(Progress("root bounds", 1))
         try:
-            state = clock.time("root bounds", lambda: analyse_root(query, budget))
+            state = clock.time("root bounds", lambda: analyse_root(query, budget, self.settings.root_trace))
             if state.proved:
                 least = float(state.margins.min()) if state.margins.numel() else math.inf
                 return Result.verified(ClosedTree(1, least), stats=Stats(method="crown", domains=1, best_bound=least))
             return clock.time("search", lambda: search(query, state, budget, self.settings, attacker))
         except TimeoutError:
             return Result.unknown(Reason.TIMEOUT, "in the root bounds")
-        except OutOfResources as error:
+        except (OutOfResources, Float32Overflow) as error:
             # No bounds: all that is left is to look for a counterexample.
             witness = clock.time("attack", lambda: attacker.probe(_share(budget, 0.9)))
-            return Result.unknown(Reason.MEMORY, str(error)) if witness is None else Result.falsified(witness)
+            reason = Reason.MEMORY if isinstance(error, OutOfResources) else Reason.NUMERICS
+            return Result.unknown(reason, str(error)) if witness is None else Result.falsified(witness)
 
 
 def _share(budget: Budget, share: float) -> Budget:
@@ -306,14 +348,17 @@ class Explanation:
         return list(self.text)
 
 
-def explain(subject: Problem | Network) -> Explanation:
+def explain(subject: Problem | Network, semantics: str = "real") -> Explanation:
     """Shapes, operators, unstable neurons, memory and the method that a run would choose, and why."""
     network = subject.network if isinstance(subject, Problem) else subject
+    semantics = subject.semantics if isinstance(subject, Problem) else semantics
+    check_semantics(semantics, network)
     text = [
         f"network      {network.source}",
         f"opset        {network.opset}",
         f"input        {network.input_name} {list(network.input_shape)}",
         f"output       {list(network.output_shape)}",
+        f"semantics    {semantics}: an answer is about {MEANING[semantics]}",
         "operators    " + ", ".join(f"{op} x{count}" for op, count in sorted(network.operators.items())),
         f"nonlinear    {sum(math.prod(node.shape) for node in network.graph.nonlinear)} neurons in "
         f"{len(network.graph.nonlinear)} layers",

@@ -29,6 +29,10 @@ _UNKNOWN = 3
 _REASON_CODES = MappingProxyType({"TIMEOUT": 4, "UNSUPPORTED": 5, "MEMORY": 6})
 
 
+MEANING = MappingProxyType({"real": "the network over the reals", "float32": "every float32 execution"})
+"""What an answer is about, per semantics."""
+
+
 def exit_code(result: Result) -> int:
     """The process exit code of a result; violated (1) is only ever returned together with a witness."""
     if result.tree is not None and result.verdict.name == "VERIFIED":
@@ -51,8 +55,9 @@ def summary(result: Result) -> str:
     if tree is not None:
         leaves = "1 leaf" if tree.leaves == 1 else f"{tree.leaves} leaves"
         note = f"; {tree.note}" if tree.note else ""
-        return f"the property holds: proved{how} (smallest margin {tree.smallest_margin:.3g}, {leaves}{note}){detail}"
-    return f"undecided{how}: {result.reason.value}{detail}"
+        margin = f"smallest margin {tree.smallest_margin:.3g}, {leaves}{note}"
+        return f"the property holds for {MEANING[result.semantics]}: proved{how} ({margin}){detail}"
+    return f"undecided for {MEANING[result.semantics]}{how}: {result.reason.value}{detail}"
 
 
 def document(options: RunOptions, verdict: str, result: Result | None = None, reason: str = "", detail: str = "",
@@ -63,7 +68,7 @@ def document(options: RunOptions, verdict: str, result: Result | None = None, re
     """
     frame: dict[str, Any] = {
         "schema": SCHEMA, "tool": "verify", "version": __version__, "verdict": verdict, "reason": reason,
-        "detail": detail, "semantics": None, "method": options.method, "seconds": seconds, "phases": {},
+        "detail": detail, "semantics": options.semantics, "method": options.method, "seconds": seconds, "phases": {},
         "domains": 0, "best_bound": None, "tree": None, "witness": None,
         "network_sha256": _sha256(options.network), "spec_sha256": _sha256(options.spec),
         "options": {entry.name: _plain(getattr(options, entry.name)) for entry in dataclasses.fields(options)},

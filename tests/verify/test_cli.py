@@ -57,8 +57,8 @@ def solve(problem, *, method, budget, device, dtype, seed, on_progress):
 import verify
 verify.engines = module("verify.engines", names=lambda: ("holds", "violated"))
 verify.runtime = module("verify.runtime", configure=lambda threads: None)
-module("verify.pipeline", load_problem=lambda net, spec: (net, spec), solve=solve,
-       explain=lambda what: Plan("both" if isinstance(what, tuple) else "network"))
+module("verify.pipeline", load_problem=lambda net, spec, semantics: (net, spec), solve=solve,
+       explain=lambda what, semantics: Plan("both" if isinstance(what, tuple) else "network"))
 module("verify.onnx_import")
 module("verify.onnx_import.model", load_network=lambda net: net)
 module("verify.certificate")

@@ -4,6 +4,9 @@ Rounding (`Charges`): when a row with coefficients A passes the output of a line
 happen at v (in the rows, in the offset, and in the weights that simplification folded) change the final bound by at
 most |A| . c_v with c_v = gamma (|W| m + |b|), m the magnitudes of the inputs of v. c_v depends only on the root box, so
 one vector per node serves every subproblem; the walk adds up |A| . c_v.
+
+Where float32 executions are meant (`Node.roundings`), c_v also holds what one may be off by at v, intervals are
+widened by it, and magnitudes are those of executions: see `verify.bounds.noise`.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from verify.bounds.noise import noise, widened
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Input, Relu
@@ -36,14 +40,26 @@ def forward(graph: Graph, box: Interval, refine: Refine | None = None, until: st
         else:
             if refine is not None and not node.op.linear:
                 bounds[node.inputs[0]] = refine(node, bounds)
-            bounds[node.name] = node.op.interval(*(bounds[name] for name in node.inputs))
+            bounds[node.name] = _image(node, [bounds[name] for name in node.inputs])
         if node.name == until:
             break
     return bounds
 
 
+def _image(node: Node, inputs: list[Interval]) -> Interval:
+    image = node.op.interval(*inputs)
+    off = noise(node, inputs)
+    return image if off is None else widened(image, off)
+
+
 def charge(node: Node, bounds: Bounds) -> Tensor | None:
     """c_v of one node from intervals that hold on the root box; None where nothing is rounded."""
+    own, executed = _own_charge(node, bounds), noise(node, [bounds[name] for name in node.inputs])
+    return own if executed is None else own + executed  # what rounds in an execution rounds here
+
+
+def _own_charge(node: Node, bounds: Bounds) -> Tensor | None:
+    """What our own arithmetic may be off by."""
     if isinstance(node.op, Input) or getattr(node.op, "moves_only", False):
         return None
     magnitudes = [bounds[name].magnitude for name in node.inputs]

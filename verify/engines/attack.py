@@ -9,6 +9,7 @@ import torch
 from verify.attack.pgd import PgdOptions, pgd
 from verify.budget import Budget
 from verify.engines.base import Settings
+from verify.options import SEMANTICS
 from verify.progress import Progress
 from verify.query import Query
 from verify.result import Reason, Result, Stats, Witness
@@ -44,7 +45,7 @@ class Attacker:
 class AttackVerifier:
     """PGD with more restarts and smaller steps in every round."""
 
-    name, sound, complete_for, semantics = "attack", True, "nothing", "real"
+    name, sound, complete_for, semantics = "attack", True, "nothing", SEMANTICS
     most_rounds = 200
 
     def __init__(self, settings: Settings) -> None:

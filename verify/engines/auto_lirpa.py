@@ -175,7 +175,7 @@ def lower_bounds(query: Query, method: str = "CROWN-Optimized") -> Tensor:
 class AutoLirpaVerifier:
     """IBP, CROWN and alpha-CROWN bounds by auto_LiRPA; a second opinion, never a verdict."""
 
-    name, sound, complete_for, semantics = "auto-lirpa", False, "nothing", "float, rounding not charged"
+    name, sound, complete_for, semantics = "auto-lirpa", False, "nothing", ("real",)
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from verify.attack.base import disjunct_margins
+from verify.bounds.root import UNWATCHED, RootTrace
 from verify.budget import Budget
+from verify.certificate.recorder import Recorder
 from verify.progress import Observer, Progress
 from verify.query import Query
 from verify.result import ClosedTree, Reason, Result, Stats
@@ -21,23 +23,34 @@ def silent(progress: Progress) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """What every engine may be told; device and dtype are those of the query's graph."""
+    """What every engine may be told; device and dtype are those of the query's graph.
+
+    `recorder`: where the evidence of a verdict is kept, if it is wanted. It is the one object that a run changes: the
+    evidence outlives the search that found it, and a `Result` stays small.
+    """
 
     seed: int = 0
     watch: Observer = silent
+    recorder: Recorder | None = None
+
+    @property
+    def root_trace(self) -> RootTrace:
+        """Who watches the root bounds."""
+        return UNWATCHED if self.recorder is None else self.recorder.current
 
 
 class Verifier(Protocol):
     """One way of deciding a query.
 
     `sound`: its `verified` is a proof; `complete_for`: networks and properties it always decides, given time;
-    `semantics`: what a verdict speaks about (`real`: the network over exact reals).
+    `semantics`: what a verdict can speak about, of `verify.options.SEMANTICS`. An engine that takes its numbers from
+    `verify.bounds` and their charges decides both: roundings of executions are perturbations of the graph.
     """
 
     name: ClassVar[str]
     sound: ClassVar[bool]
     complete_for: ClassVar[str]
-    semantics: ClassVar[str]
+    semantics: ClassVar[tuple[str, ...]]
 
     def __init__(self, settings: Settings) -> None: ...
 

@@ -9,6 +9,7 @@ from verify.bounds.ibp import ibp
 from verify.bounds.walk import charges
 from verify.budget import Budget
 from verify.engines.base import Settings, closed_disjuncts, from_margins
+from verify.options import SEMANTICS
 from verify.query import Query
 from verify.result import Result
 
@@ -16,7 +17,7 @@ from verify.result import Result
 class CrownVerifier:
     """CROWN bounds of the property's rows on the whole box, CROWN bounds for the intermediate layers."""
 
-    name, sound, complete_for, semantics = "crown", True, "nothing", "real"
+    name, sound, complete_for, semantics = "crown", True, "nothing", SEMANTICS
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -27,4 +28,6 @@ class CrownVerifier:
             rounding = charges(query.graph, ibp(query.graph, box))
             lower, bounds = crown(query.graph, box, charges=rounding)
         rows = torch.maximum(lower[0], bounds[query.graph.output].lower.flatten())
-        return from_margins(closed_disjuncts(rows, query.members), self.name, budget)
+        margins = closed_disjuncts(rows, query.members)
+        self.settings.root_trace.bounded(margins)
+        return from_margins(margins, self.name, budget)

@@ -7,6 +7,7 @@ import torch
 from verify.bounds.ibp import ibp
 from verify.budget import Budget
 from verify.engines.base import Settings, closed_disjuncts, from_margins
+from verify.options import SEMANTICS
 from verify.query import Query
 from verify.result import Result
 
@@ -14,7 +15,7 @@ from verify.result import Result
 class IbpVerifier:
     """Interval bounds of the property's rows on the whole box."""
 
-    name, sound, complete_for, semantics = "ibp", True, "nothing", "real"
+    name, sound, complete_for, semantics = "ibp", True, "nothing", SEMANTICS
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -23,4 +24,6 @@ class IbpVerifier:
         with torch.no_grad():
             bounds = ibp(query.graph, query.interval())
         rows = bounds[query.graph.output].lower.flatten()
-        return from_margins(closed_disjuncts(rows, query.members), self.name, budget)
+        margins = closed_disjuncts(rows, query.members)
+        self.settings.root_trace.bounded(margins)
+        return from_margins(margins, self.name, budget)

@@ -17,6 +17,7 @@ from verify.budget import Budget
 from verify.engines.alpha_crown import FINAL, INTERMEDIATE, raise_margins
 from verify.engines.base import Settings, closed_disjuncts, from_margins
 from verify.errors import OutOfResources, UnsupportedOperator
+from verify.options import SEMANTICS
 from verify.progress import Progress
 from verify.query import Query
 from verify.result import ClosedTree, Reason, Result, Stats, Verdict
@@ -25,7 +26,7 @@ from verify.result import ClosedTree, Reason, Result, Stats, Verdict
 class MilpVerifier:
     """alpha-CROWN bounds, then HiGHS (or Gurobi where installed and licensed)."""
 
-    name, sound, complete_for, semantics = "milp", True, "ReLU networks", "real"
+    name, sound, complete_for, semantics = "milp", True, "ReLU networks", SEMANTICS
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -33,15 +34,17 @@ class MilpVerifier:
     def verify(self, query: Query, budget: Budget) -> Result:
         box = query.interval()
         varying = torch.from_numpy(query.varying).to(box.lower.device)
-        expired = lambda: budget.expired  # noqa: E731
+        expired, trace = lambda: budget.expired, self.settings.root_trace
         try:
             with torch.no_grad():
                 root = compact_root(query.graph, box, varying, budget.memory_bytes, expired)
                 margins = closed_disjuncts(root.row_lower, query.members).to(torch.float64)
+                trace.bounded(margins)
                 if bool((margins > 0).all()):
                     return from_margins(margins, self.name, budget)
-                network = drop_stable(refine(root.network.to(dtype=torch.float64), INTERMEDIATE, expired))
-                margins = raise_margins(network, query.members, margins, FINAL, expired)
+                network = root.network.to(dtype=torch.float64)
+                network = drop_stable(refine(network, INTERMEDIATE, expired, trace=trace))
+                margins = raise_margins(network, query.members, margins, FINAL, expired, trace)
             return solve_milp(query, network, margins, budget, self.settings)
         except TimeoutError:
             return Result.unknown(Reason.TIMEOUT)
@@ -52,9 +55,13 @@ class MilpVerifier:
 
 
 class Rival:
-    """`solve_milp` in a thread of its own, next to a search: the solver runs without the interpreter lock."""
+    """`solve_milp` in a thread of its own, next to a search: the solver runs without the interpreter lock.
 
-    def __init__(self, query: Query, network: CompactNetwork, margins: Tensor, budget: Budget):
+    With `may_prove` False only a counterexample counts: a solver's word is no evidence that others could check.
+    """
+
+    def __init__(self, query: Query, network: CompactNetwork, margins: Tensor, budget: Budget, may_prove: bool = True):
+        self._settling = {Verdict.VERIFIED, Verdict.FALSIFIED} if may_prove else {Verdict.FALSIFIED}
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="milp")
         # One solver thread: leaves of the search are solved at the same time, and the solver's pool is shared.
@@ -63,7 +70,7 @@ class Rival:
 
     def decided(self) -> bool:
         """True when an answer is there that settles the query. What went wrong in the thread is raised here."""
-        return self._work.done() and self._work.result().verdict is not Verdict.UNKNOWN
+        return self._work.done() and self._work.result().verdict in self._settling
 
     def result(self) -> Result:
         return self._work.result()

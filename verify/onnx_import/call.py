@@ -17,7 +17,10 @@ from torch import Tensor
 
 from verify.errors import InvalidInput, UnsupportedOperator
 from verify.graph import Node
-from verify.ops import Constant, Gather, Op, Reshape
+from verify.ops import Concat, Constant, Gather, Op, Relu, Reshape, Transpose
+
+EXACT = (Concat, Gather, Relu, Reshape, Transpose)
+"""What rounds nowhere in a floating-point execution."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,11 @@ class Builder:
             name = f"{wanted}~{self._uses[wanted]}"
         return name
 
-    def add(self, name: str, op: Op, *inputs: Variable) -> Variable:
+    def add(self, name: str, op: Op, *inputs: Variable, roundings: int | None = None) -> Variable:
         """Appends a primitive; its shape rule checks the inputs."""
         shape = tuple(op.output_shape(*(v.shape for v in inputs)))
         name = self.unique(name)
-        self.nodes.append(Node(name, op, tuple(v.name for v in inputs), shape))
+        self.nodes.append(Node(name, op, tuple(v.name for v in inputs), shape, roundings))
         self._shapes[name] = shape
         return Variable(name, shape)
 
@@ -146,9 +149,11 @@ class Call:
             raise InvalidInput(f"{self}: axis {axis} does not exist in a value of rank {rank}")
         return axis % rank
 
-    def add(self, op: Op, *inputs: Variable) -> Variable:
-        """Appends a primitive, named after the first output of the ONNX node."""
-        return self.builder.add(self.outputs[0], op, *inputs)
+    def add(self, op: Op, *inputs: Variable, roundings: int | None = 0) -> Variable:
+        """Appends a primitive, named after the first output of the ONNX node. `roundings` as in `Node`: None for the
+        parts of an operator that is exact as a whole, such as the sums inside of a maximum."""
+        kept = None if isinstance(op, EXACT) else roundings
+        return self.builder.add(self.outputs[0], op, *inputs, roundings=kept)
 
     def reshape(self, x: Variable, shape: tuple[int, ...]) -> Variable:
         return x if x.shape == tuple(shape) else self.add(Reshape(tuple(int(s) for s in shape)), x)

@@ -29,16 +29,18 @@ def broadcast(call: Call, *values: Variable) -> tuple[Variable, ...]:
     return tuple(call.expand(value, shape) for value in values)
 
 
-def affine(call: Call, x: Variable, scale: object = None, shift: object = None) -> Variable:
-    """scale * x + shift with constants (numbers, arrays, or None for 1 and 0), numpy broadcasting."""
+def affine(call: Call, x: Variable, scale: object = None, shift: object = None, roundings: int | None = 0) -> Variable:
+    """scale * x + shift with constants (numbers, arrays, or None for 1 and 0), numpy broadcasting; `roundings` as in
+    `Call.add`."""
     parts = [None if part is None else call.tensor(part) for part in (scale, shift)]
     x = call.expand(x, _shape(call, x.shape, *(tuple(part.shape) for part in parts if part is not None)))
-    return call.add(Affine(*parts), x)
+    return call.add(Affine(*parts), x, roundings=roundings)
 
 
 def maximum(call: Call, a: Variable, b: Variable) -> Variable:
     """max(a, b) = a + relu(b - a), of one shape."""
-    return call.add(Add(), a, call.add(Relu(), call.add(Add((1, -1)), b, a)))
+    over = call.add(Relu(), call.add(Add((1, -1)), b, a, roundings=None))
+    return call.add(Add(), a, over, roundings=None)
 
 
 def largest(call: Call, x: Variable, stacked: np.ndarray) -> Variable:

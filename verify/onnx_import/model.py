@@ -30,6 +30,8 @@ LFS_POINTER = b"version https://git-lfs"
 class Network:
     """An imported network. `graph` is not simplified; `onnx` is the whole model (weights included) for onnxruntime.
 
+    `declared` is the same graph with the roundings that a float32 execution of the file's operators may make.
+
     `double` tells that the network computes in float64; otherwise its own arithmetic is float32.
     """
 
@@ -40,6 +42,7 @@ class Network:
     input_name: str
     operators: Counter[str]
     double: bool
+    declared: Graph
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -75,8 +78,8 @@ def from_bytes(data: bytes, source: str = "bytes", directory: str | Path | None 
         raise type(error)(f"{source}: {error}") from error
     entry = real_input(model)
     return Network(
-        graph, data, source, opset_of(model), entry.name, Counter(node.op_type for node in model.graph.node),
-        FLOATS[entry.type.tensor_type.elem_type],
+        graph.over_reals(), data, source, opset_of(model), entry.name,
+        Counter(node.op_type for node in model.graph.node), FLOATS[entry.type.tensor_type.elem_type], graph,
     )
 
 

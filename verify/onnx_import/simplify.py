@@ -1,6 +1,11 @@
 """Graph -> Graph rewrites that merge affine chains and drop what does nothing; `simplify` repeats them to a fixpoint.
 
 Names that survive keep their values, nonlinear nodes are never touched. All rewrites act on float64 graphs.
+
+Where float32 executions are meant, a node that rounds (`Node.roundings`) stays what it is, with two exceptions: moves
+around it are merged, and an affine map right after a Linear, Conv or ConvTranspose goes into it. The error bound of the
+merged operator, gamma32 (|W| m + |b|) with the roundings of both, covers executions that merge them and those that do
+not: |s| gamma_k (|W| m + |b|) + gamma_j (|s| |W x + b| + |t|) <= gamma_(k + j) (|s W| m + |s b| + |t|).
 """
 
 from __future__ import annotations
@@ -84,6 +89,11 @@ def _longest_factor_chain(graph: Graph) -> int:
     return max(depth.values())
 
 
+def _rounds(*nodes: Node) -> bool:
+    """True when an execution may round at one of the nodes, and they have to stay apart."""
+    return any(node.roundings is not None for node in nodes)
+
+
 def _all(value: Tensor | None, wanted: float) -> bool:
     return value is None or bool((value == wanted).all())
 
@@ -100,6 +110,8 @@ def _does_nothing(op: object, shape: tuple[int, ...]) -> bool:
 
 def _identity(graph: Graph, node: Node) -> Match | None:
     if len(node.inputs) != 1 or graph[node.inputs[0]].shape != node.shape or not _does_nothing(node.op, node.shape):
+        return None
+    if node.roundings is not None:
         return None
     return Match(node, alias=node.inputs[0])
 
@@ -124,7 +136,7 @@ def _reshaped(value: Tensor | None, before: tuple[int, ...], after: tuple[int, .
 
 def _lowered(graph: Graph, node: Node) -> Match | None:
     affine = sole_producer(graph, node) if isinstance(node.op, Reshape) else None
-    if affine is None or not isinstance(affine.op, Affine):
+    if affine is None or not isinstance(affine.op, Affine) or affine.roundings is not None:
         return None
     op = affine.op
     parts = [_reshaped(v, affine.shape, node.shape) for v in (op.scale, op.shift, op.shift_magnitude)]
@@ -134,7 +146,7 @@ def _lowered(graph: Graph, node: Node) -> Match | None:
 
 def _affines(graph: Graph, node: Node) -> Match | None:
     first = sole_producer(graph, node) if isinstance(node.op, Affine) else None
-    if first is None or not isinstance(first.op, Affine):
+    if first is None or not isinstance(first.op, Affine) or _rounds(first, node):
         return None
     if merge.underflows(first.op.scale, node.op.scale) or merge.underflows(first.op.shift, node.op.scale):
         return None
@@ -146,12 +158,18 @@ def _folded(graph: Graph, node: Node) -> Match | None:
     first = sole_producer(graph, node)
     if first is None or _fold_underflows(first.op, node.op):
         return None
+    if _rounds(first, node) and (isinstance(first.op, Affine) or None in (first.roundings, node.roundings)):
+        return None
     try:
         op = _fold(first.op, node.op)
     except ValueError:
         # The affine map varies along axes that the layer shares its weights over.
         return None
-    return None if op is None else Match(node, (replace(node, op=op, inputs=first.inputs),), uses=(first,))
+    if op is None:
+        return None
+    # The scale and the shift are terms of their own.
+    roundings = first.roundings + node.roundings + 2 if _rounds(first, node) else None
+    return Match(node, (replace(node, op=op, inputs=first.inputs, roundings=roundings),), uses=(first,))
 
 
 def _fold_underflows(first: object, second: object) -> bool:
@@ -184,7 +202,7 @@ def _linears(graph: Graph, node: Node) -> Match | None:
     while first is not None and isinstance(first.op, Reshape):
         between.append(first)
         first = sole_producer(graph, first)
-    if first is None or not isinstance(first.op, Linear):
+    if first is None or not isinstance(first.op, Linear) or _rounds(first, node):
         return None
     (rows, inner), size = node.op.weight.shape, first.op.weight.shape[1]
     flat = math.prod(first.shape) == first.shape[-1] == inner and math.prod(node.shape) == rows

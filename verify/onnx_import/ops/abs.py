@@ -9,4 +9,5 @@ from verify.ops import Add, Relu
 @importer("Abs")
 def abs_(call: Call) -> Variable:
     x = call.variable(0)
-    return call.add(Add(), call.add(Relu(), x), call.add(Relu(), affine(call, x, scale=-1.0)))
+    minus = affine(call, x, scale=-1.0, roundings=None)
+    return call.add(Add(), call.add(Relu(), x), call.add(Relu(), minus), roundings=None)

@@ -7,6 +7,9 @@ from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.registry import importer
 from verify.ops import Affine
 
+# Difference, sum, root, quotient, product and sum, and what folding the constants adds.
+ROUNDINGS = 8
+
 
 @importer("BatchNormalization", since=7)
 def batch_normalization(call: Call) -> Variable:
@@ -25,5 +28,6 @@ def batch_normalization(call: Call) -> Variable:
     # The shift is a difference: its error is bounded by the terms, not by what remains.
     magnitude = bias.abs() + (mean * scale).abs()
     return call.add(
-        Affine(scale.reshape(shape), (bias - mean * scale).reshape(shape), magnitude.reshape(shape)), x
+        Affine(scale.reshape(shape), (bias - mean * scale).reshape(shape), magnitude.reshape(shape)), x,
+        roundings=ROUNDINGS,
     )

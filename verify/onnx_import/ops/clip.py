@@ -22,12 +22,13 @@ def clip(call: Call, x: Variable, low: float, high: float) -> Variable:
     if low <= -NO_LIMIT and high >= NO_LIMIT:
         return x
     if low <= -NO_LIMIT:
-        room = call.add(Relu(), affine(call, x, scale=-1.0, shift=high))
-        return affine(call, room, scale=-1.0, shift=high)
-    above = call.add(Relu(), affine(call, x, shift=-low))
+        room = call.add(Relu(), affine(call, x, scale=-1.0, shift=high, roundings=None))
+        return affine(call, room, scale=-1.0, shift=high, roundings=None)
+    above = call.add(Relu(), affine(call, x, shift=-low, roundings=None))
     if high < NO_LIMIT:
-        above = call.add(Add((1, -1)), above, call.add(Relu(), affine(call, x, shift=-high)))
-    return affine(call, above, shift=low)
+        beyond = call.add(Relu(), affine(call, x, shift=-high, roundings=None))
+        above = call.add(Add((1, -1)), above, beyond, roundings=None)
+    return affine(call, above, shift=low, roundings=None)
 
 
 @importer("Clip")

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from verify.onnx_import.call import Call, Known, Variable
+from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.lowering import affine, broadcast, swap_last
 from verify.onnx_import.registry import importer
 from verify.ops import Add, Linear
@@ -21,10 +21,7 @@ def gemm(call: Call) -> Variable:
         y, bias = _with_bias(call, swap_last(call, a) if trans_a else a, weight if trans_b else weight.T.contiguous())
         return y if bias else _plus(call, y)
     weight = alpha * call.weight(0, "weight")
-    if not isinstance(b, Variable):
-        # Only C depends on the network input.
-        left, right = weight.T if trans_a else weight, call.weight(1, "weight")
-        return _plus(call, call.as_variable(Known(b.name, (left @ (right.T if trans_b else right)).numpy())))
+    b = call.as_variable(b)  # a constant when only C depends on the network input
     y = call.add(
         Linear(weight.T.contiguous() if trans_a else weight), b if trans_b else swap_last(call, b)
     )

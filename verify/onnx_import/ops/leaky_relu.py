@@ -10,8 +10,9 @@ from verify.ops import Add, Relu
 
 
 def _leaky(call: Call, x: Variable, slope: np.ndarray) -> Variable:
-    positive = affine(call, call.add(Relu(), x), scale=1 - slope)
-    return call.add(Add(), affine(call, x, scale=slope), positive)
+    # An execution rounds the product k x, and that only where x is negative.
+    positive = affine(call, call.add(Relu(), x), scale=1 - slope, roundings=None)
+    return call.add(Add(), affine(call, x, scale=slope), positive, roundings=None)
 
 
 @importer("LeakyRelu")

@@ -40,9 +40,10 @@ def _pair(call: Call, a: Value, b: Value, minimum: bool) -> Variable:
         # b constant: max(a, b) = b + relu(a - b) reads a once.
         shift = call.tensor(b.array, b.name).numpy()
         sign = -1.0 if minimum else 1.0
-        over = call.add(Relu(), affine(call, a, scale=sign, shift=-sign * shift))
-        return affine(call, over, scale=sign, shift=shift)
+        over = call.add(Relu(), affine(call, a, scale=sign, shift=-sign * shift, roundings=None))
+        return affine(call, over, scale=sign, shift=shift, roundings=None)
     a, b = broadcast(call, a, b)
     if not minimum:
         return maximum(call, a, b)
-    return call.add(Add((1, -1)), a, call.add(Relu(), call.add(Add((1, -1)), a, b)))
+    over = call.add(Relu(), call.add(Add((1, -1)), a, b, roundings=None))
+    return call.add(Add((1, -1)), a, over, roundings=None)

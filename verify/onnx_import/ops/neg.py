@@ -7,4 +7,4 @@ from verify.onnx_import.registry import importer
 
 @importer("Neg")
 def neg(call: Call) -> Variable:
-    return affine(call, call.variable(0), scale=-1.0)
+    return affine(call, call.variable(0), scale=-1.0, roundings=None)

@@ -57,7 +57,7 @@ def average_pool(call: Call) -> Variable:
     weight = torch.full((channels, 1, *frame.kernel), value, dtype=torch.float64)
     x, weight, frame = lift_to_2d(call, x, weight, frame)
     op = Conv(weight, None, frame.stride, frame.begin, frame.dilation, channels)
-    y = call.add(op, x)
+    y = call.add(op, x, roundings=2)  # sum, then division or product with a rounded reciprocal
     y = y if call.variable(0).rank == 4 else call.reshape(y, (*y.shape[:2], y.shape[3]))
     return y if even else affine(call, y, scale=1 / counts.astype(np.float64))
 

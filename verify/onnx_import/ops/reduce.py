@@ -33,10 +33,10 @@ def _reduce(call: Call, axes: Sequence[int] | None) -> Variable:
 def _extreme(call: Call, x: Variable, axes: tuple[int, ...], kept: tuple[int, ...]) -> Variable:
     """Maximum over the axes, or minimum as -max(-x)."""
     sign = -1.0 if call.op_type == "ReduceMin" else 1.0
-    x = affine(call, x, scale=sign) if sign < 0 else x
+    x = affine(call, x, scale=sign, roundings=None) if sign < 0 else x
     index = np.moveaxis(np.arange(x.size).reshape(x.shape), axes, range(len(axes)))
     y = call.reshape(largest(call, x, index.reshape(-1, *index.shape[len(axes):])), kept)
-    return affine(call, y, scale=sign) if sign < 0 else y
+    return affine(call, y, scale=sign, roundings=None) if sign < 0 else y
 
 
 @importer("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin")

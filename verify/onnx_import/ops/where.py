@@ -11,6 +11,6 @@ from verify.ops import Add
 @importer("Where", since=9)
 def where(call: Call) -> Variable:
     condition = call.known(0, "condition").astype(np.float64)
-    chosen = affine(call, call.variable(1), scale=condition)
-    other = affine(call, call.variable(2), scale=1 - condition)
-    return call.add(Add(), *broadcast(call, chosen, other))
+    chosen = affine(call, call.variable(1), scale=condition, roundings=None)
+    other = affine(call, call.variable(2), scale=1 - condition, roundings=None)
+    return call.add(Add(), *broadcast(call, chosen, other), roundings=None)

@@ -1,0 +1,62 @@
+"""What the float32 executions of a network may add to its values: the `float32` semantics.
+
+An operator y = W x + b that the file declares may be computed in float32 in any order, with or without FMA, rounding to
+nearest, subnormal numbers flushed to zero or not. For inputs of at most m (Higham 2002, section 3.1; underflow: 2.1)
+
+    |fl(y) - y| <= gamma32 (|W| m + |b|) + underflow,    gamma32 = n u / (1 - n u), u = 2^-24,
+
+where n counts the terms of the sum, the roundings that the operator makes besides (`Node.roundings`), and eight spare
+ones for constants that a runtime has folded. Sigmoid and tanh may be off by 2^-20; everything else is exact. The bound
+holds while nothing overflows, which `Float32Overflow` refuses. An execution then is the network over the reals with a
+perturbation of at most `noise` at every node, and so its bounds are found: intervals are widened, and rows that pass a
+node with coefficients A lose |A| . noise (`verify.bounds.walk`, charges).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from verify.errors import Float32Overflow
+from verify.graph import Node
+from verify.ops import SShaped
+from verify.sets import Interval, gamma
+
+SMOOTH = 2.0**-20
+"""Sigmoid and tanh of an execution are within this of the exact value, by declaration."""
+
+TINY, LIMIT = 2.0**-126, 2.0**126
+
+
+def noise(node: Node, inputs: list[Interval]) -> Tensor | None:
+    """Bounds |value of an execution - exact value| for inputs in these intervals: (n, *output shape), or None where
+    nothing rounds. Raises `Float32Overflow` where a sum may reach 2^126."""
+    if node.roundings is None:
+        return None
+    magnitudes = [interval.magnitude for interval in inputs]
+    if isinstance(node.op, SShaped):
+        return torch.full_like(magnitudes[0], SMOOTH)
+    terms = node.op.terms(*(tuple(m.shape[1:]) for m in magnitudes)) + node.roundings
+    unit = gamma(terms, torch.float32)
+    # An input or a weight that is flushed to zero loses at most TINY: in |W| m as if the inputs were that much larger,
+    # and TINY m for the weights.
+    total = node.op.spread(*(m + TINY / unit for m in magnitudes))
+    offset = node.op.offset_magnitude()
+    total = total if offset is None else total + offset
+    # A mean may add all its terms before it divides.
+    if not bool((terms * total < LIMIT).all()):
+        raise Float32Overflow(f"node {node.name!r}: float32 executions may overflow here (sums up to "
+                              f"{float(total.max()):.3g} of {terms} terms); no claim about them is made")
+    largest = max((float(m.max()) for m in magnitudes if m.numel()), default=0.0)
+    found = unit * total + TINY * (2 * terms + 4 + terms * largest)
+    # What multiplies it is a sum over the node's entries, rounded in the dtype of the bounds.
+    return found * (1 + 2 * gamma(math.prod(node.shape), found.dtype))
+
+
+def widened(interval: Interval, by: Tensor) -> Interval:
+    """The interval and everything within `by` of it, rounded outward."""
+    eps = 2 * torch.finfo(by.dtype).eps
+    return Interval(interval.lower - by - eps * (interval.lower.abs() + by),
+                    interval.upper + by + eps * (interval.upper.abs() + by))
