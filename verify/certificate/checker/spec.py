@@ -151,7 +151,7 @@ def _statement(group: _Group, declared: dict[Name, int], asserts: list[_Group]) 
         if name is None or (name[1], int(name[2])) in declared:
             _fail(group.line, f"{rest[0][:40]!r} is declared twice, or is not named X_i or Y_i")
         declared[name[1], int(name[2])] = group.line
-    elif head not in _IGNORED and group.items != ["vnnlib-version", "<1.0>"]:
+    elif not (isinstance(head, str) and head in _IGNORED) and group.items != ["vnnlib-version", "<1.0>"]:
         _fail(group.line, "cannot read this statement; accepted: (declare-const X_0 Real) and (assert condition)")
 
 
