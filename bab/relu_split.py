@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,11 +29,13 @@ from verify.sets import Interval
 @dataclass(frozen=True)
 class ReluSplitOptions:
     """`ascent` per domain and round; at most `candidates` neurons are tried by FSB; the bounds of later layers are
-    computed again in every domain if that takes at most `tighten_cost` times as long as the ascent."""
+    computed again in every domain if that takes at most `tighten_cost` times as long as the ascent; with `evidence` a
+    leaf that an LP proves carries the LP's multipliers instead of the ascent's."""
 
     ascent: AscentOptions = field(default_factory=lambda: AscentOptions(iterations=20, lr_alpha=0.1, lr_beta=0.1))
     candidates: int = 12
     tighten_cost: float = 4.0
+    evidence: bool = False
 
 
 class ReluSplitBounder:
@@ -150,6 +153,7 @@ class ReluSplitBounder:
         return unsafe_points(self.query, self._embed(found.v[worst][:, : self.problem.network.inputs]))
 
     def split(self, batch: SubproblemBatch) -> SubproblemBatch:
+        """First the children with z >= 0, then those with z <= 0."""
         decision = batch.decision.unsqueeze(1)
         return batch.split({"signs": batch.signs.scatter(1, decision, 1)},
                            {"signs": batch.signs.scatter(1, decision, -1)})
@@ -158,7 +162,7 @@ class ReluSplitBounder:
         """Every ReLU is fixed: the domain is an LP (up to S-shaped neurons, whose relaxation stays)."""
         from verify.lp.leaf import decide_leaf  # the solver is loaded only when a leaf needs it
 
-        margins, points = [], []
+        margins, points, proofs = [], [], {}
         # A neuron that the domain's own bounds make stable is as good as split; left open the LP would relax it.
         stable = (batch.l >= 0).to(torch.int8) - ((batch.u <= 0) & (batch.l < 0)).to(torch.int8)
         signs = torch.where((batch.signs == 0) & self.splittable, stable, batch.signs).cpu().numpy()
@@ -167,10 +171,23 @@ class ReluSplitBounder:
             if budget.expired:
                 margins.append(float("-inf"))
                 continue
-            leaf = decide_leaf(self.exact.network, rows, signs[k], budget.remaining)
+            leaf = decide_leaf(self.exact.network, rows, signs[k], budget.remaining, evidence=self.options.evidence)
             margins.append(leaf.bound)
+            if leaf.params is not None:
+                proofs[k] = leaf.params
             if leaf.candidate is not None:
                 points.append(self._embed(torch.from_numpy(leaf.candidate).reshape(1, -1)))
         found = unsafe_points(self.query, torch.cat(points)) if points else None
         bounds = torch.tensor(margins, dtype=torch.float64, device=batch.lower.device)
-        return Bounded(batch, bounds, torch.ones_like(bounds, dtype=torch.bool), found)
+        return Bounded(_with_proofs(batch, signs, proofs), bounds, torch.ones_like(bounds, dtype=torch.bool), found)
+
+
+def _with_proofs(batch: SubproblemBatch, signs: np.ndarray, proofs: dict[int, DualParams]) -> SubproblemBatch:
+    """The batch with the dual parameters of the domains that have a proof, and the signs (n, u) it speaks about."""
+    if not proofs:
+        return batch
+    at = torch.tensor(list(proofs), device=batch.lower.device)
+    changed = {name: batch.data[name].index_copy(0, at, torch.cat([getattr(p, name) for p in proofs.values()]).to(
+        batch.data[name])) for name in ("alpha", "upper", "beta", "weights")}
+    fixed = torch.from_numpy(signs).to(batch.signs)
+    return batch.with_data(signs=batch.signs.index_copy(0, at, fixed[at]), **changed)

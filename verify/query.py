@@ -199,6 +199,21 @@ def _float_row(h: LinearConstraint, outputs: int) -> tuple[dict[int, float], flo
     return {k: float(c * factor) for k, c in terms.items()}, float(h.constant * factor)
 
 
+def _distinct(case: Case) -> dict[LinearConstraint, int]:
+    """The different left sides of a case, in order of appearance, with their row numbers."""
+    index: dict[LinearConstraint, int] = {}
+    for disjunct in case.disjuncts:
+        for h in disjunct:
+            index.setdefault(LinearConstraint(h.y, h.constant, h.x), len(index))
+    return index
+
+
+def row_numbers(case: Case) -> tuple[tuple[int, ...], ...]:
+    """Per disjunct, the row of `Query.graph` of each of its constraints; equal ones (strict or not) share a row."""
+    index = _distinct(case)
+    return tuple(tuple(index[LinearConstraint(h.y, h.constant, h.x)] for h in disjunct) for disjunct in case.disjuncts)
+
+
 def lower(case: Case, network: Graph, spec: Spec, replay: Callable[[torch.Tensor], Witness | None] = _no_replay
           ) -> Query:
     """Appends the constraints of `case` to the network as last affine rows."""
@@ -214,16 +229,12 @@ def lower(case: Case, network: Graph, spec: Spec, replay: Callable[[torch.Tensor
             f"(shape {list(network[network.output].shape)})"
         )
     _check_indices(case, spec)
-    index: dict[LinearConstraint, int] = {}
-    for disjunct in case.disjuncts:
-        for h in disjunct:
-            index.setdefault(LinearConstraint(h.y, h.constant, h.x), len(index))
+    index = _distinct(case)
     # Without any output condition one row that belongs to no disjunct spares every engine the case of no rows.
     index = index or {LinearConstraint((), Fraction(0)): 0}
     members = torch.zeros(len(case.disjuncts), len(index), dtype=torch.bool)
-    for d, disjunct in enumerate(case.disjuncts):
-        for h in disjunct:
-            members[d, index[LinearConstraint(h.y, h.constant, h.x)]] = True
+    for d, rows in enumerate(row_numbers(case)):
+        members[d, list(rows)] = True
     reads_input = any(h.x for h in index)
     width = outputs + (inputs if reads_input else 0)
     weight, bias = torch.zeros(len(index), width, dtype=torch.float64), torch.zeros(len(index), dtype=torch.float64)

@@ -158,7 +158,7 @@ def test_a_leaf_passes_on_the_signs_that_its_own_bounds_imply(monkeypatch):
     signs[0, 2] = -1
     seen = []
 
-    def leaf(network, rows, given, seconds):
+    def leaf(network, rows, given, seconds, evidence):
         seen.append(given.tolist())
         return LeafResult(-1.0, None, False, SolveStatus.OPTIMAL)
 

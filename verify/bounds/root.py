@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from verify.bounds.compact import CompactLayer, CompactNetwork, Compactor
-from verify.bounds.dual import AscentOptions, DualProblem, ascend
+from verify.bounds.dual import AscentOptions, DualParams, DualProblem, ascend
 from verify.bounds.walk import Bounds, exact_by_intervals, forward, identity_rows
 from verify.budget import never
 from verify.errors import OutOfResources
@@ -34,6 +36,41 @@ class Root:
     row_lower: Tensor
 
 
+class RootTrace(Protocol):
+    """An observer of the root bounds; it cannot influence them."""
+
+    def bounded(self, margins: Tensor) -> None:
+        """Plain bounds gave every disjunct its margin (D,)."""
+        ...
+
+    def combined(self, network: CompactNetwork, disjuncts: Tensor, params: DualParams, margins: Tensor) -> None:
+        """alpha-CROWN on `network` gave `disjuncts` (k,) `margins` (k,), by `params` (k, ...)."""
+        ...
+
+    def refined(self, network: CompactNetwork, layer: CompactLayer, rows: Tensor, params: DualParams, found: Interval
+                ) -> None:
+        """alpha-CROWN on `network`, which ends below `layer`, gave neurons `rows` (k,) of the layer the interval
+        `found` (k,), by `params` (2k, ...): the lower bounds of z, then those of -z."""
+        ...
+
+
+class NullRootTrace:
+    """Watches nothing."""
+
+    def bounded(self, margins: Tensor) -> None:
+        pass
+
+    def combined(self, network: CompactNetwork, disjuncts: Tensor, params: DualParams, margins: Tensor) -> None:
+        pass
+
+    def refined(self, network: CompactNetwork, layer: CompactLayer, rows: Tensor, params: DualParams, found: Interval
+                ) -> None:
+        pass
+
+
+UNWATCHED = NullRootTrace()
+
+
 def rigorous_rows(network: CompactNetwork, weight: Tensor, bias: Tensor, error: Tensor,
                   options: AscentOptions | None = None, expired: Callable[[], bool] = never) -> Tensor:
     """Rigorous lower bounds (k,) of rows given in collapsed form, at CROWN's slopes or after ascent.
@@ -41,26 +78,41 @@ def rigorous_rows(network: CompactNetwork, weight: Tensor, bias: Tensor, error: 
     -inf where no finite bound was found. Rows above 0 are not improved further: their sign is what matters. The ascent
     runs in float32 (any slopes are sound), the bound is evaluated in the network's dtype.
     """
+    return _rows_and_params(network, weight, bias, error, options, expired)[0]
+
+
+def _rows_and_params(network: CompactNetwork, weight: Tensor, bias: Tensor, error: Tensor,
+                     options: AscentOptions | None, expired: Callable[[], bool]) -> tuple[Tensor, DualParams]:
+    """`rigorous_rows` with the slopes that gave the bounds."""
     problem = DualProblem.of(network)
     params = problem.initial(weight.new_zeros(weight.shape[0], 0))
     bound = problem.rigorous(params, None, (weight, bias), error)
     if options is not None and network.unstable:
         fast = DualProblem.of(network.to(dtype=torch.float32))
         start = (weight.float(), bias.float())
-        better = ascend(fast, params.to(torch.float32), options=options, start=start, expired=expired).params
-        bound = torch.fmax(bound, problem.rigorous(better.to(weight.dtype), None, (weight, bias), error))
-    return torch.nan_to_num(bound, nan=-torch.inf, posinf=-torch.inf)
+        params = ascend(fast, params.to(torch.float32), options=options, start=start, expired=expired).params
+        params = params.to(weight.dtype)
+        bound = torch.fmax(bound, problem.rigorous(params, None, (weight, bias), error))
+    return torch.nan_to_num(bound, nan=-torch.inf, posinf=-torch.inf), params
+
+
+def _unseen(rows: Tensor, params: DualParams, found: Interval) -> None:
+    pass
 
 
 def both_sides(network: CompactNetwork, weight: Tensor, bias: Tensor, error: Tensor, chunk: int = 4096,
-               options: AscentOptions | None = None, expired: Callable[[], bool] = never) -> Interval:
-    """Interval (k,) of rows in collapsed form: their minimum, and minus the minimum of the negated rows."""
+               options: AscentOptions | None = None, expired: Callable[[], bool] = never,
+               see: Callable[[Tensor, DualParams, Interval], None] = _unseen) -> Interval:
+    """Interval (k,) of rows in collapsed form: their minimum, and minus the minimum of the negated rows. `see` is told
+    about every chunk: which rows, the slopes of both sides, the interval."""
     lower, upper = [], []
     for part in torch.arange(weight.shape[0], device=weight.device).split(max(1, chunk)):
         w, b, e = weight[part], bias[part], error[part]
-        both = rigorous_rows(network, torch.cat([w, -w]), torch.cat([b, -b]), torch.cat([e, e]), options, expired)
+        both, params = _rows_and_params(network, torch.cat([w, -w]), torch.cat([b, -b]), torch.cat([e, e]),
+                                        options, expired)
         lower.append(both[: part.numel()])
         upper.append(-both[part.numel() :])
+        see(part, params, Interval(lower[-1], upper[-1]))
     return Interval(torch.cat(lower), torch.cat(upper))
 
 
@@ -118,7 +170,7 @@ def _scatter(pre: Interval, indices: Tensor, found: Interval) -> Interval:
 
 
 def refine(network: CompactNetwork, options: AscentOptions, expired: Callable[[], bool] = never,
-           first_layer: int = 1) -> CompactNetwork:
+           first_layer: int = 1, trace: RootTrace = UNWATCHED) -> CompactNetwork:
     """The same network with intermediate bounds optimised by alpha-CROWN, layers in order, never looser."""
     layers: list[CompactLayer] = list(network.layers[:first_layer])
     for layer in network.layers[first_layer:]:
@@ -127,7 +179,8 @@ def refine(network: CompactNetwork, options: AscentOptions, expired: Callable[[]
             continue
         prefix = replace(network, layers=tuple(layers), row_weight=layer.weight[:0], row_bias=layer.bias[:0],
                          row_error=layer.error[:0])
-        found = both_sides(prefix, layer.weight, layer.bias, layer.error, options=options, expired=expired)
+        found = both_sides(prefix, layer.weight, layer.bias, layer.error, options=options, expired=expired,
+                           see=partial(trace.refined, prefix, layer))
         met = Interval(layer.lower, layer.upper).meet(found)
         layers.append(layer.tightened(met.lower, met.upper))
     return replace(network, layers=tuple(layers))

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from verify.bounds.compact import CompactNetwork
 from verify.bounds.dual import AscentOptions, DualProblem, ascend
-from verify.bounds.root import compact_root, drop_stable, refine, rigorous_rows
+from verify.bounds.root import UNWATCHED, RootTrace, compact_root, drop_stable, refine, rigorous_rows
 from verify.budget import Budget
 from verify.engines.base import Settings, closed_disjuncts, from_margins
 from verify.errors import OutOfResources
+from verify.options import SEMANTICS
 from verify.query import Query
 from verify.result import Reason, Result
 
@@ -19,7 +20,7 @@ FINAL = AscentOptions(iterations=50, lr_alpha=0.25, lr_weights=0.25)
 
 
 def raise_margins(network: CompactNetwork, members: Tensor, margins: Tensor, options: AscentOptions = FINAL,
-                     expired=lambda: False) -> Tensor:
+                  expired=lambda: False, trace: RootTrace = UNWATCHED) -> Tensor:
     """`margins` (D,) raised for the disjuncts that are still open, rows of a disjunct combined with optimised convex
     weights. Rigorous: the ascent's result is re-evaluated with its rounding charged."""
     open_ = (~(margins > 0)).nonzero().squeeze(1)
@@ -33,13 +34,14 @@ def raise_margins(network: CompactNetwork, members: Tensor, margins: Tensor, opt
     start = problem.initial(torch.nn.functional.one_hot(best, members.shape[1]))
     found = ascend(problem, start, members=mine, options=options, expired=expired)
     bound = problem.rigorous(found.params).nan_to_num(nan=-torch.inf)
+    trace.combined(network, open_, found.params, bound)
     return margins.index_copy(0, open_, torch.maximum(margins[open_], bound.to(margins.dtype)))
 
 
 class AlphaCrownVerifier:
     """alpha-CROWN on the collapsed network, several half-spaces of a disjunct combined."""
 
-    name, sound, complete_for, semantics = "alpha-crown", True, "nothing", "real"
+    name, sound, complete_for, semantics = "alpha-crown", True, "nothing", SEMANTICS
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -53,10 +55,12 @@ class AlphaCrownVerifier:
             with torch.no_grad():
                 root = compact_root(query.graph, box, varying, budget.memory_bytes, expired)
                 margins = closed_disjuncts(root.row_lower, members)
+                self.settings.root_trace.bounded(margins)
                 network = root.network.to(dtype=torch.float64)
                 if not bool((margins > 0).all()):
-                    network = drop_stable(refine(network, INTERMEDIATE, expired))
-                    margins = raise_margins(network, members, margins.to(torch.float64), FINAL, expired)
+                    trace = self.settings.root_trace
+                    network = drop_stable(refine(network, INTERMEDIATE, expired, trace=trace))
+                    margins = raise_margins(network, members, margins.to(torch.float64), FINAL, expired, trace)
         except TimeoutError:
             return Result.unknown(Reason.TIMEOUT)
         except OutOfResources as error:

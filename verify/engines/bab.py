@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from bab.input_split import InputSplitBounder
-from bab.relu_split import ReluSplitBounder
+from bab.relu_split import ReluSplitBounder, ReluSplitOptions
 from bab.search import Outcome, Search, race
 from verify.bounds.compact import CompactNetwork
 from verify.bounds.dual import AscentOptions
-from verify.bounds.root import Root, compact_root, drop_stable, refine
+from verify.bounds.root import UNWATCHED, Root, RootTrace, compact_root, drop_stable, refine
 from verify.budget import Budget
 from verify.engines.alpha_crown import raise_margins
 from verify.engines.attack import Attacker
 from verify.engines.base import Settings, closed_disjuncts
 from verify.engines.milp import Rival
 from verify.errors import OutOfResources
+from verify.options import SEMANTICS
 from verify.query import Query
 from verify.result import ClosedTree, Reason, Result, Stats, Witness
 
@@ -94,30 +95,32 @@ class RootState:
         return bool((self.margins > 0).all())
 
 
-def analyse_root(query: Query, budget: Budget) -> RootState:
+def analyse_root(query: Query, budget: Budget, trace: RootTrace = UNWATCHED) -> RootState:
     """CROWN bounds of the query. Raises `TimeoutError`, `OutOfResources`."""
     box = query.interval()
     varying = torch.from_numpy(query.varying).to(box.lower.device)
     with torch.no_grad():
         root = compact_root(query.graph, box, varying, budget.memory_bytes, lambda: budget.expired)
     margins = closed_disjuncts(root.row_lower, query.members)
+    trace.bounded(margins)
     return RootState(root, root.network, margins)
 
 
-def strengthen_root(query: Query, state: RootState, budget: Budget) -> RootState:
+def strengthen_root(query: Query, state: RootState, budget: Budget, trace: RootTrace = UNWATCHED) -> RootState:
     """alpha-CROWN at the root: the rows first (cheap), then rounds of intermediate bounds and rows."""
     limit = budget.slice(min(ROOT_SECONDS, ROOT_SHARE * budget.remaining))
     members = query.members.to(state.margins.device)
     with torch.no_grad():
         network = state.network.to(dtype=torch.float64)
-        margins = raise_margins(network, members, state.margins.to(torch.float64), expired=lambda: limit.expired)
+        margins = raise_margins(network, members, state.margins.to(torch.float64), expired=lambda: limit.expired,
+                                trace=trace)
         for _ in range(ROOT_ROUNDS):
             options = root_options(network, limit.remaining)
             if bool((margins > 0).all()) or options.iterations < 4:
                 break
             before = margins
-            network = drop_stable(refine(network, options, lambda: limit.expired))
-            margins = raise_margins(network, members, margins, expired=lambda: limit.expired)
+            network = drop_stable(refine(network, options, lambda: limit.expired, trace=trace))
+            margins = raise_margins(network, members, margins, expired=lambda: limit.expired, trace=trace)
             if bool(((margins - before) < ROOT_GAIN * before.abs())[~(margins > 0)].all()):
                 break
     return replace(state, network=network, margins=margins)
@@ -131,7 +134,7 @@ def search(query: Query, state: RootState, budget: Budget, settings: Settings, a
     searches: list[Search] = []
     for mode in plan.modes:
         if mode == "relu":
-            state = strengthen_root(query, state, budget)
+            state = strengthen_root(query, state, budget, settings.root_trace)
             if state.proved:
                 return _verified(state.margins, 1, "alpha-crown", budget, 1)
         searches.append(make_search(mode, query, state, settings))
@@ -144,14 +147,15 @@ def search(query: Query, state: RootState, budget: Budget, settings: Settings, a
         return Result.falsified(witness, stats=Stats(budget.elapsed, method="attack"))
     small = "relu" in plan.modes and state.network.relu_only and state.network.unstable <= MILP_NEURONS
     if small:
-        return race_with_milp(query, state, searches, budget, probe)
+        return race_with_milp(query, state, searches, budget, probe, may_prove=settings.recorder is None)
     return _result(race(searches, budget, 2 * FIRST_TURN, probe), state.margins, _names(searches), budget)
 
 
 def race_with_milp(query: Query, state: RootState, searches: list[Search], budget: Budget,
-                   probe: Callable[[Budget], Witness | None] | None) -> Result:
-    """The searches, with a mixed-integer solver in a thread beside them; the first answer counts."""
-    rival = Rival(query, state.network, state.margins, budget)
+                   probe: Callable[[Budget], Witness | None] | None, may_prove: bool = True) -> Result:
+    """The searches, with a mixed-integer solver in a thread beside them; the first answer counts (of the solver only a
+    counterexample unless it `may_prove`)."""
+    rival = Rival(query, state.network, state.margins, budget, may_prove)
     try:
         outcome = race(searches, budget.until(rival.decided), 2 * FIRST_TURN, probe)
         if outcome.reason is not None and rival.decided():
@@ -168,11 +172,15 @@ def _names(searches: list[Search]) -> str:
 def make_search(mode: str, query: Query, state: RootState, settings: Settings) -> Search:
     """A search over the disjuncts that the root left open."""
     open_disjuncts = ~(state.margins > 0)
+    recorder = settings.recorder
     if mode == "input":
         bounder = InputSplitBounder(query, query.interval(), state.root.bounds, open_disjuncts)
+        trace = None if recorder is None else recorder.current.input_tree(open_disjuncts)
     else:
-        bounder = ReluSplitBounder(query, state.network, query.interval(), open_disjuncts, torch.float32)
-    return Search(bounder, query.replay, watch=settings.watch, phase=f"{mode} splits")
+        options = ReluSplitOptions(evidence=recorder is not None)
+        bounder = ReluSplitBounder(query, state.network, query.interval(), open_disjuncts, torch.float32, options)
+        trace = None if recorder is None else recorder.current.relu_tree(state.network)
+    return Search(bounder, query.replay, trace=trace, watch=settings.watch, phase=f"{mode} splits")
 
 
 def _verified(margins: Tensor, leaves: int, method: str, budget: Budget, domains: int) -> Result:
@@ -195,14 +203,14 @@ def _result(outcome: Outcome, root_margins: Tensor, phase: str, budget: Budget) 
 class BabVerifier:
     """Root bounds and search, without an attack."""
 
-    name, sound, complete_for, semantics = "bab", True, "ReLU networks", "real"
+    name, sound, complete_for, semantics = "bab", True, "ReLU networks", SEMANTICS
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def verify(self, query: Query, budget: Budget) -> Result:
         try:
-            state = analyse_root(query, budget)
+            state = analyse_root(query, budget, self.settings.root_trace)
             if state.proved:
                 return _verified(state.margins, 1, self.name, budget, 1)
             return search(query, state, budget, self.settings)
