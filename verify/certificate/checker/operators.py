@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from verify.certificate.checker.network import Call, Value, Var
+from verify.certificate.checker.call import Call, Value, Var
 from verify.certificate.checker.onnx_reader import TYPES
 from verify.certificate.checker.ops import Constant, Conv, Dense, Relu, Smooth, Sum
 
