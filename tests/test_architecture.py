@@ -18,15 +18,17 @@ LAYERS = {
     "verify": 0, "verify.errors": 0, "verify.progress": 0, "verify.budget": 0, "verify.result": 0, "verify.runtime": 0,
     "verify.options": 1, "verify.terminal": 1, "verify.sets": 1, "verify.supervise": 1, "verify.report": 2,
     "verify.ops": 2, "verify.graph": 3, "verify.linear_form": 3, "verify.query": 4,
-    "verify.onnx_import": 5, "verify.vnnlib": 5, "verify.properties": 5, "verify.certificate": 6,
+    "verify.onnx_import": 5, "verify.vnnlib": 5, "verify.properties": 5, "verify.certificate": 6, "verify.semantics": 6,
     "verify.relaxations": 5, "verify.bounds": 6, "verify.attack": 7, "verify.lp": 7,
     "bab": 8, "verify.engines": 9, "verify.pipeline": 10, "verify.api": 11, "verify.cli": 12, "benchmarks": 13,
+    "verify.certificate.checker": 0, "verify.__main__": 12,
 }
 # Only the composition root and the engines it composes know the search.
 MAY_IMPORT_BAB = ("verify.pipeline", "verify.engines", "bab")
-MAY_PRINT = ("verify.cli", "verify.terminal", "benchmarks.run", "benchmarks.compare", "benchmarks.startup")
+MAY_PRINT = ("verify.cli", "verify.terminal", "verify.certificate.checker.cli", "benchmarks.run", "benchmarks.compare",
+             "benchmarks.startup")
 # Process boundary: an exception of any kind must end as an error, not as a verdict.
-MAY_CATCH_ALL = ("verify.supervise",)
+MAY_CATCH_ALL = ("verify.supervise", "verify.certificate.checker.cli")
 # Filled once at import by decorators, read-only afterwards; each refuses duplicates.
 REGISTRIES = {
     "verify.onnx_import.registry": "ONNX operator -> importer function",

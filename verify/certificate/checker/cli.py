@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
             document = {"verdict": answer.line or "error", "reason": answer.reason, **answer.document}
             options.json.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         if answer.line:
-            print("\n".join([answer.line, answer.text][:1 if options.quiet or not answer.text else 2]), flush=True)
+            print(answer.line if options.quiet or not answer.text else f"{answer.line}\n{answer.text}", flush=True)
     except OSError as error:
         answer = Answer(UNREADABLE, reason=f"error: cannot write: {error}")
     if answer.reason:
@@ -93,6 +93,8 @@ def _answer(options: argparse.Namespace) -> Answer:
         return Answer(REJECTED, "rejected", reason=f"rejected: {' '.join(str(error).split())}")
     except (OSError, EOFError, zlib.error) as error:
         return Answer(UNREADABLE, reason=f"error: cannot read: {error}")
+    except KeyboardInterrupt:
+        return Answer(130, reason="error: interrupted")
     except Exception as error:  # noqa: BLE001 -- the process boundary: a bug or lack of memory must not look like a verdict
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return Answer(INTERNAL, reason=f"error: internal error, nothing was decided ({text})")
@@ -107,7 +109,7 @@ def _check(options: argparse.Namespace) -> Answer:
     for what, data, expected in (("network", network, header.network_sha256), ("property", spec, header.spec_sha256)):
         if (found := hashlib.sha256(data).hexdigest()) != expected:
             raise Rejected(f"the proof is about another {what}: its SHA-256 is {expected}, that of the file is {found}")
-    progress = _progress if sys.stderr.isatty() and not options.quiet else _silent
+    progress = _progress if sys.stderr.isatty() and not options.quiet else lambda leaves: None
     report = check(network, spec, container, options.arithmetic, options.sample, progress)
     if report.leaves and not report.smallest_margin > 0:
         raise Rejected(f"the smallest margin is {report.smallest_margin}")
@@ -123,10 +125,6 @@ def _read(path: Path) -> bytes:
     """The bytes of a file, decompressed where they are gzip."""
     data = path.read_bytes()
     return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-
-
-def _silent(leaves: int) -> None:
-    pass
 
 
 def _progress(leaves: int) -> None:
