@@ -34,6 +34,24 @@ class Reason(Enum):
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """How surely a witness violates the property; information beside a verdict that stands without it.
+
+    `label`: `robust` (every execution of the network sees a violation, in whatever order it computes), `fragile` (this
+    is not shown), or `unlabelled` (`explanation` says why it was not looked at). `lower`, `upper` enclose the violation
+    over the reals (neighbouring floats when it was computed `exact`ly), `rounding` is what rounding can change it by at
+    most.
+    """
+
+    label: str
+    lower: float
+    upper: float
+    rounding: float
+    exact: bool
+    explanation: str
+
+
+@dataclass(frozen=True)
 class Witness:
     """A counterexample that was replayed on onnxruntime; built by `verify.certificate.witness` only.
 
@@ -41,13 +59,16 @@ class Witness:
     `y` is onnxruntime's output on it, flattened; `violation` is the smallest slack by which the constraints of the
     unsafe set hold (0 means exactly on its border). `outside` is 0 unless an input's limits hold no float of the
     network's type (a decimal constant): then it is the distance of the nearest float that `x` uses instead, and the
-    real point of the box is proved to be unsafe, too.
+    real point of the box is proved to be unsafe, too. `optimised` is the output of onnxruntime with its default
+    rewrites, `y` that without any. `robustness` compares the violation with what rounding can do.
     """
 
     x: np.ndarray
     y: np.ndarray
     violation: float
     outside: float = 0.0
+    optimised: np.ndarray | None = None
+    robustness: Robustness | None = None
 
 
 @dataclass(frozen=True)

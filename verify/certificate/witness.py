@@ -57,8 +57,8 @@ class Replayer:
         candidate = self._flat(x)
         if np.isnan(candidate).any():
             return None
-        for box in [case.box] if case is not None else _nearest(candidate, self.spec):
-            inside = project(candidate, box, self.network.dtype)
+        for near in [case] if case is not None else nearest_cases(candidate, self.spec):
+            inside = project(candidate, near.box, self.network.dtype)
             if inside is not None and (witness := self._replay(inside, case)) is not None:
                 return witness
         return None
@@ -86,11 +86,11 @@ class Replayer:
 
     def _replay(self, x: np.ndarray, case: Case | None) -> Witness | None:
         y = self.network.run(x)
-        if not self._unsafe(x, y, case) or not self._unsafe(x, self.optimised.run(x), case):
+        if not self._unsafe(x, y, case) or not self._unsafe(x, other := self.optimised.run(x), case):
             return None
         outside = 0.0 if case is None else float(
             np.max(np.maximum(case.box.inner_lower - x, x - case.box.inner_upper), initial=0.0))
-        return Witness(x, y, violation(self.spec, x, y, case), outside)
+        return Witness(x, y, violation(self.spec, x, y, case), outside, other)
 
     def _unsafe(self, x: np.ndarray, y: np.ndarray, case: Case | None) -> bool:
         """Membership of (x, y); with a `case` its box is the projection's business, for x may be a nearest point."""
@@ -199,22 +199,23 @@ def _entry(box: InputBox, k: int) -> InputBox:
 Projection = Callable[[np.ndarray, InputBox, np.dtype], np.ndarray | None]
 
 
-def _nearest(x: np.ndarray, spec: Spec) -> list[InputBox]:
-    """The boxes at the smallest l-infinity distance from x; several when x lies in more than one."""
+def nearest_cases(x: np.ndarray, spec: Spec) -> list[Case]:
+    """The cases whose boxes are at the smallest l-infinity distance from x; several when x lies in more than one."""
     distances = [float(np.max(np.maximum(case.box.lower - x, x - case.box.upper), initial=0.0)) for case in spec.cases]
     least = min(distances, default=0.0)
-    return [case.box for case, distance in zip(spec.cases, distances, strict=True) if distance == least]
+    return [case for case, distance in zip(spec.cases, distances, strict=True) if distance == least]
+
+
+def slack(disjunct: Disjunct, x: np.ndarray, y: np.ndarray) -> float:
+    """min over the rows of -h at (x, y), inf without rows: not negative where all of them hold."""
+    return min((_float(-h.value(x, y)) for h in disjunct), default=math.inf)
 
 
 def violation(spec: Spec, x: np.ndarray, y: np.ndarray, case: Case | None = None) -> float:
-    """max over the disjuncts on whose box x lies (those of `case`, when it is given) of min over its rows of -h; -inf
-    without one, inf without rows."""
-    def slack(disjunct: Disjunct) -> float:
-        return min((_float(-h.value(x, y)) for h in disjunct), default=math.inf)
-
+    """The largest `slack` of the disjuncts on whose box x lies (of `case`, when it is given); -inf without one."""
     cases = (case,) if case is not None else tuple(
         c for c in spec.cases if bool(np.all((c.box.inner_lower <= x) & (x <= c.box.inner_upper))))
-    return max((slack(disjunct) for c in cases for disjunct in c.disjuncts), default=-math.inf)
+    return max((slack(disjunct, x, y) for c in cases for disjunct in c.disjuncts), default=-math.inf)
 
 
 def _float(value: Fraction) -> float:

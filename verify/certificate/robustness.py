@@ -1,0 +1,189 @@
+"""How surely a counterexample is one: its violation over the reals, and how far rounding can move it.
+
+onnxruntime decides whether a point is a counterexample (`verify.certificate.witness`); another runtime, or the same one
+with other optimisations, rounds differently. So the disjunct that the witness satisfies best, rows h_r(x, y) <= 0, is
+evaluated again, v = min_r -h_r:
+
+    v over the reals     exactly (`verify.certificate.exact`) where all operators allow it, else enclosed in float64;
+    v of any execution   in [least, most]: every operator that the file declares computed in its own float type, in any
+                         order, with or without FMA (`verify.bounds.noise`), pushed to the output by intervals, and by
+                         CROWN's backward rows, which lose far less in deep networks.
+
+`robust`: least > 0. Every execution sees a violation, strictly. `fragile`: this is not shown. The label is information
+about a verdict that stands; nothing here can change it, and what takes too long is left out with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from verify.bounds.crown import crown, needs_bounds
+from verify.bounds.noise import widened
+from verify.bounds.walk import Bounds, charges, forward, identity_rows
+from verify.budget import Budget
+from verify.certificate.exact import exact_output
+from verify.certificate.witness import nearest_cases, slack
+from verify.errors import Float32Overflow, OutOfResources, UnsupportedOperator, VerifyError
+from verify.graph import Graph, Node
+from verify.onnx_import import Network
+from verify.ops import Input, SShaped
+from verify.query import COMFORT, Case, Disjunct, LinearConstraint, Spec, lower
+from verify.result import Robustness, Witness
+from verify.sets import Interval
+
+RATE, SHARE, MOST_SECONDS = 1e9, 0.25, 5.0
+"""Multiplications per second that a label is planned with, and how much of the time left, and at most, it may take."""
+
+WALKS = 8
+"""Evaluations of the network that intervals, charges and one backward pass cost together, about."""
+
+EXACT_WORK = 3e8
+"""Multiplications that exact arithmetic may take: about a tenth of a second."""
+
+EXACT_OPERATORS = frozenset({
+    "Abs", "Add", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv", "ConvTranspose", "DepthToSpace", "Dropout",
+    "Expand", "Flatten", "Gather", "GatherElements", "Gemm", "GlobalMaxPool", "Identity", "MatMul", "Max", "MaxPool",
+    "Min", "Mul", "Neg", "Pad", "ReduceMax", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Shape", "Size", "Slice",
+    "SpaceToDepth", "Split", "Squeeze", "Sub", "Sum", "Tile", "Transpose", "Unsqueeze",
+})
+"""Operators whose graph holds exactly the numbers of the file. (Batch normalisations, averages and divisions hold
+quotients, which are rounded to float64.)"""
+
+# What evaluating a network may raise without being a fault of the verdict that is already there.
+FAILURES = (VerifyError, MemoryError, RuntimeError, ArithmeticError, ValueError)
+
+
+@dataclass(frozen=True)
+class Range:
+    """An enclosure of v; `exact` where both ends are the same number, rounded outward."""
+
+    least: float
+    most: float
+    exact: bool = False
+
+
+def judge(network: Network, spec: Spec, witness: Witness, budget: Budget) -> Robustness:
+    """The label of `witness`. Raises nothing that running the network can raise: what fails is said in the label."""
+    disjunct = _best_disjunct(spec, witness)
+    if not disjunct:
+        return Robustness("robust", math.inf, math.inf, 0.0, True, "the property has no output condition here: every "
+                          "output is unsafe")
+    seconds = WALKS * _multiplications(network.graph) / RATE
+    if seconds > min(MOST_SECONDS, SHARE * budget.remaining):
+        return _unlabelled(f"it would take about {seconds:.1g} s")
+    try:
+        return _judge(network, spec, witness, disjunct)
+    except FAILURES as error:
+        return _unlabelled(" ".join(str(error).split())[:200] or type(error).__name__)
+
+
+def _unlabelled(reason: str) -> Robustness:
+    return Robustness("unlabelled", -math.inf, math.inf, math.inf, False, f"not compared with rounding: {reason}")
+
+
+def _best_disjunct(spec: Spec, witness: Witness) -> Disjunct:
+    """The disjunct with the largest violation at the runtime's output, among those of the boxes at the witness."""
+    found = [disjunct for case in nearest_cases(witness.x, spec) for disjunct in case.disjuncts]
+    return max(found, key=lambda disjunct: slack(disjunct, witness.x, witness.y), default=())
+
+
+def _multiplications(graph: Graph) -> float:
+    return float(sum(node.op.terms(*graph.input_shapes(node)) * math.prod(node.shape)
+                     for node in graph.nodes if node.op.linear and node.inputs))
+
+
+def _judge(network: Network, spec: Spec, witness: Witness, disjunct: Disjunct) -> Robustness:
+    scale = max(abs(c) for h in disjunct for c in (h.constant, *(c for _, c in (*h.y, *h.x))))
+    if not Fraction(1, 1 << COMFORT) < scale < 1 << COMFORT:
+        raise OutOfResources(f"coefficients of the property beyond 2 to the {COMFORT}")
+    box = nearest_cases(witness.x, spec)[0].box
+    over_reals, declared = (lower(Case(box, (disjunct,)), graph, spec).graph
+                            for graph in (network.graph, network.declared))
+    x = torch.from_numpy(witness.x.astype(np.float64)).reshape(1, *network.input_shape)
+    point = Interval(x, x)
+    # A cast back to float32 inside makes a network in double precision one of float32.
+    double = network.double and "Cast" not in network.operators
+    kind = "float64" if double else "float32"
+    with torch.no_grad():
+        real = _exactly(network, witness.x, disjunct) or _violation(_rows(over_reals, point))
+        try:
+            executed = _violation(_double_rows(declared, point) if double else _rows(declared, point))
+        except Float32Overflow as error:
+            return Robustness("fragile", real.least, real.most, math.inf, real.exact, str(error))
+    return _label(real, executed, kind)
+
+
+def _label(real: Range, executed: Range, kind: str) -> Robustness:
+    moved = math.nextafter(max(real.most - executed.least, executed.most - real.least, 0.0), math.inf)
+    label = "robust" if executed.least > 0 else "fragile"
+    size = f"{real.least:.3g}" if real.exact or real.least == real.most else f"[{real.least:.6g}, {real.most:.6g}]"
+    how = f"over the reals the violation is {size} ({'exact' if real.exact else 'enclosed'}), and {kind} rounding in " \
+          f"any order can change it by at most {moved:.2g}"
+    if label == "fragile":
+        how += "; over the reals this point is no counterexample" if real.most < 0 else "; another runtime may differ"
+    return Robustness(label, real.least, real.most, moved, real.exact, how)
+
+
+def _exactly(network: Network, x: np.ndarray, disjunct: Disjunct) -> Range | None:
+    """v in rational arithmetic, or None where the operators or the work do not allow it."""
+    # In double precision the factors alpha and beta of a Gemm do not multiply into the weights without rounding.
+    allowed = EXACT_OPERATORS - {"Gemm"} if network.double else EXACT_OPERATORS
+    if not network.operators.keys() <= allowed:
+        return None
+    try:
+        y = exact_output(network.graph, x, EXACT_WORK)
+    except (OutOfResources, UnsupportedOperator):
+        return None
+    v = min(-_value(h, x, y) for h in disjunct)
+    near = float(v)
+    return Range(near if near <= v else math.nextafter(near, -math.inf),
+                 near if near >= v else math.nextafter(near, math.inf), exact=True)
+
+
+def _value(h: LinearConstraint, x: np.ndarray, y: list[Fraction]) -> Fraction:
+    return h.constant + sum(c * Fraction(float(x[k])) for k, c in h.x) + sum(c * y[k] for k, c in h.y)
+
+
+def _violation(rows: Interval) -> Range:
+    """v = min_r -h_r from intervals (1, R) of the rows; NaN would make a range that proves nothing."""
+    least, most = -rows.upper.max(), -rows.lower.max()
+    return Range(float(least.nan_to_num(nan=-math.inf)), float(most.nan_to_num(nan=math.inf)))
+
+
+def _rows(graph: Graph, point: Interval) -> Interval:
+    """Intervals (1, R) of the rows at a point, with what the graph's nodes charge for executions."""
+    bounds = forward(graph, point)
+    rows = bounds[graph.output]
+    if bool((rows.upper < 0).all()):
+        return rows
+    count = graph[graph.output].shape[0]
+    unit = identity_rows((count,), torch.arange(count), (1.0, -1.0), point.lower)
+    unstable = sum(int(needs_bounds(node, bounds[node.inputs[0]]).numel()) for node in graph.nonlinear)
+    cheap = unstable * _multiplications(graph) <= RATE
+    found, _ = crown(graph, point, unit, charges=charges(graph, bounds), intermediate="crown" if cheap else "ibp")
+    found = found.nan_to_num(nan=-math.inf, posinf=-math.inf, neginf=-math.inf)
+    return Interval(found[:, :count], -found[:, count:]).meet(rows)
+
+
+def _double_rows(graph: Graph, point: Interval) -> Interval:
+    """Intervals of the rows over all float64 executions: `Op.interval` charges our own roundings, which are those of
+    one execution up to eight (`Node.roundings`, constants folded by a runtime); as much again is added twice."""
+    bounds: Bounds = {}
+    for node in graph.nodes:
+        bounds[node.name] = point if isinstance(node.op, Input) else _double_image(node, bounds)
+    return bounds[graph.output]
+
+
+def _double_image(node: Node, bounds: Bounds) -> Interval:
+    inputs = [bounds[name] for name in node.inputs]
+    image = node.op.interval(*inputs)
+    if node.roundings is None:
+        return image
+    if isinstance(node.op, SShaped):
+        return widened(image, 2 * node.op.error(image.magnitude))
+    return widened(image, 2 * node.op.rounding(*(interval.magnitude for interval in inputs)))
