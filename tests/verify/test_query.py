@@ -10,7 +10,7 @@ import torch
 from verify.errors import InvalidInput, ShapeMismatch
 from verify.graph import Graph, Node
 from verify.ops import Input, Linear
-from verify.query import Case, InputBox, LinearConstraint, Spec, lower
+from verify.query import Case, InputBox, LinearConstraint, Spec, lower, row_numbers
 
 ONE, TENTH = Fraction(1), Fraction(1, 10)
 
@@ -92,6 +92,13 @@ def test_rows_are_shared_between_disjuncts_and_compute_the_constraints():
     x = torch.tensor([[0.25, 0.5]], dtype=torch.float64)
     rows, y = query.graph.evaluate(x)[0], network().evaluate(x)[0]
     assert rows.tolist() == [float(h.value(x[0].numpy(), y.numpy())) for h in (a, b, c)]
+
+
+def test_row_numbers_follow_the_order_of_appearance():
+    a, b = LinearConstraint(((0, Fraction(1)),), Fraction(0)), LinearConstraint(((1, Fraction(1)),), Fraction(0))
+    strict = LinearConstraint(a.y, a.constant, strict=True)
+    case = Case(InputBox.exact([Fraction(0)], [Fraction(1)]), ((b, a), (strict, a), ()))
+    assert row_numbers(case) == ((0, 1), (1, 1), ())
 
 
 def test_rows_may_read_the_input():

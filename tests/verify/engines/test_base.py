@@ -1,6 +1,9 @@
 import torch
 
+from tests.verify.engines.problems import query
+from verify.bounds.root import UNWATCHED
 from verify.budget import Budget
+from verify.certificate.recorder import Recorder
 from verify.engines.base import Settings, closed_disjuncts, from_margins, silent
 from verify.progress import Progress
 from verify.result import Reason, Verdict
@@ -36,3 +39,9 @@ def test_margins_to_results():
 
 def test_settings_have_a_silent_observer():
     assert Settings().watch is silent and silent(Progress("x")) is None
+
+
+def test_a_recorder_watches_the_root():
+    q, recorder = query("abs", 0.1), Recorder()
+    recorder.begin(0, q)
+    assert Settings(recorder=recorder).root_trace is recorder.current and Settings().root_trace is UNWATCHED

@@ -4,8 +4,9 @@ import torch
 from tests.verify.engines.problems import query
 from tests.verify.engines.test_bab import query as random_query
 from verify.budget import Budget
+from verify.engines.bab import analyse_root
 from verify.engines.base import Settings
-from verify.engines.milp import MilpVerifier
+from verify.engines.milp import MilpVerifier, Rival
 from verify.result import Reason, Verdict
 
 
@@ -26,3 +27,17 @@ def test_the_solver_gives_the_counterexample():
 def test_smooth_networks_are_never_proved_wrongly():
     result = MilpVerifier(Settings()).verify(random_query("tanh", -1e-3), Budget.seconds(3))
     assert result.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(("above", "may_prove", "counts"), [
+    (0.05, True, True), (0.05, False, False), (-0.05, False, True),
+])
+def test_a_rival_that_may_not_prove_only_counts_when_it_refutes(above, may_prove, counts):
+    q = query("hat", above, torch.float64)
+    state = analyse_root(q, Budget())
+    rival = Rival(q, state.network, state.margins, Budget.seconds(20), may_prove)
+    try:
+        assert rival.result().verdict is not Verdict.UNKNOWN
+        assert rival.decided() is counts
+    finally:
+        rival.close()
