@@ -1,0 +1,307 @@
+"""The bound of a collapsed network on a domain: any multipliers give one, so the prover need not be believed.
+
+A domain is a box inside the collapsed network's and a side z >= 0 or z <= 0 for some of its neurons. A row a v + b is
+pushed down layer by layer; with a the coefficient of y = f(z) and any alpha in [0, 1], beta >= 0,
+
+    unsplit    a y >= s z + t,  s = a+ lower_slope + a- upper_slope,  t = a+ lower_intercept + a- upper_intercept
+    z >= 0     a y = a z >= (a - beta) z
+    z <= 0     a y = 0   >= beta z
+
+(a+ = max(a, 0), a- = min(a, 0)), and the minimum over the box of what is left at the bottom is the bound. For a ReLU
+with l < 0 < u the lower line is alpha z, the upper one any slope s in [0, 1] with intercept max(-s l, (1 - s) u).
+Sources: CROWN (Zhang et al. 2018), alpha-CROWN (Xu et al. 2021), beta-CROWN (Wang et al. 2021).
+
+In float64 everything that rounding can have added is subtracted. Each operation of a pass has relative error 2^-53, and
+every product that enters is bounded by the sum `total` below, so gamma(width + 4 layers + 16) times it covers any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from verify.certificate.checker import smooth
+from verify.certificate.checker.collapse import Collapsed, Layer
+
+CHUNK = 4096
+"""Rows per pass when bounds of neurons are computed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Slopes and intercepts of the lines below and above every neuron, (n or 1, U) float64, sound as they are."""
+
+    lower_slope: np.ndarray
+    lower_intercept: np.ndarray
+    upper_slope: np.ndarray
+    upper_intercept: np.ndarray
+
+    def __getitem__(self, key) -> Lines:
+        return Lines(self.lower_slope[key], self.lower_intercept[key], self.upper_slope[key], self.upper_intercept[key])
+
+
+@dataclass(frozen=True, eq=False)
+class Domains:
+    """n domains: boxes (n, I), pre-activation bounds (n, U), sides (n, U) int8 (1: z >= 0, -1: z <= 0, 0: unsplit)."""
+
+    x_lower: np.ndarray
+    x_upper: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    signs: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.x_lower)
+
+    def __getitem__(self, key) -> Domains:
+        return Domains(self.x_lower[key], self.x_upper[key], self.lower[key], self.upper[key], self.signs[key])
+
+
+def whole(net: Collapsed) -> Domains:
+    """The collapsed network's own domain, as a batch of one."""
+    return Domains(net.x_lower[None], net.x_upper[None], net.joined("lower")[None], net.joined("upper")[None],
+                   net.signs[None])
+
+
+def smooth_columns(net: Collapsed) -> np.ndarray:
+    """Mask (U,) of the columns of smooth neurons."""
+    return np.concatenate([np.zeros(0, dtype=bool), *(np.full(layer.size, layer.kind != "relu")
+                                                      for layer in net.layers)])
+
+
+def default_alpha(net: Collapsed, domains: Domains) -> np.ndarray:
+    """CROWN's choice for ReLU, the line that leaves the smaller area: 1 where u > -l, otherwise 0; 0 (the first
+    candidate) for smooth neurons. (n, U)"""
+    return ((domains.upper > -domains.lower) & ~smooth_columns(net)).astype(np.float64)
+
+
+def lines(net: Collapsed, domains: Domains, alpha: np.ndarray, position: np.ndarray | None = None) -> Lines:
+    """The lines of every domain. `alpha` (n, U) in [0, 1]: the lower slope of a ReLU, or where the lower line of a
+    smooth neuron lies between its two candidate slopes; `position` (n, U) the same for its upper line."""
+    n, u = np.broadcast_shapes(domains.lower.shape, alpha.shape)
+    result = Lines(*(np.zeros((n, u)) for _ in range(4)))
+    for layer in net.layers:
+        c = slice(layer.start - net.inputs, layer.start - net.inputs + layer.size)
+        low, high, signs = domains.lower[:, c], domains.upper[:, c], domains.signs[:, c]
+        make = relu_lines if layer.kind == "relu" else smooth_lines(layer.kind, net.slack)
+        upper = alpha[:, c] * 0 if position is None else position[:, c]
+        found = make(low, high, signs, alpha[:, c], upper)
+        for side, values in zip(("lower_slope", "lower_intercept", "upper_slope", "upper_intercept"), found,
+                                strict=True):
+            getattr(result, side)[:, c] = values
+    return result
+
+
+def relu_lines(lower: np.ndarray, upper: np.ndarray, signs: np.ndarray, alpha: np.ndarray, _: np.ndarray):
+    """Exact on neurons that are split or stable, otherwise alpha z below and the chord above."""
+    l, u = np.minimum(lower, 0), np.maximum(upper, 0)
+    slope = np.clip(u / np.maximum(u - l, 2.0**-1022), 0, 1)
+    # Any slope in [0, 1] is sound with this intercept; three roundings are covered by four units and underflow.
+    intercept = np.maximum(-slope * l, (u - slope * u) + 2.0**-52 * u) * (1 + 2.0**-50) + 2.0**-1022
+    on = (signs > 0) | ((signs == 0) & (lower >= 0))
+    linear = on | (signs < 0) | (upper <= 0)
+    exact = on.astype(np.float64)
+    return np.where(linear, exact, alpha), np.zeros_like(slope), np.where(linear, exact, slope), \
+        np.where(linear, 0.0, intercept)
+
+
+def smooth_lines(kind: str, slack: float):
+    """Lines of a sigmoid or tanh: slopes between two candidates, intercepts computed for the slope that came out."""
+
+    def make(lower: np.ndarray, upper: np.ndarray, signs: np.ndarray, alpha: np.ndarray, position: np.ndarray):
+        (low0, low1), (up0, up1) = smooth.slopes(kind, lower, upper)
+        below, above = low0 + alpha * (low1 - low0), up0 + position * (up1 - up0)
+        first = smooth.intercept(kind, lower, upper, below, -1)
+        last = smooth.intercept(kind, lower, upper, above, 1)
+        return below, np.nextafter(first - slack, -np.inf), above, np.nextafter(last + slack, np.inf)
+
+    return make
+
+
+@dataclass(frozen=True, eq=False)
+class Pushed:
+    """Rows at the bottom: coefficients `x` (n, I) and `offset` (n,) in the arithmetic of the network, their `error`
+    (n,) float64, the final minimum over the box included."""
+
+    x: np.ndarray
+    offset: np.ndarray
+    error: np.ndarray
+
+
+def push(net: Collapsed, signs: np.ndarray, line: Lines, weight: np.ndarray, bias: np.ndarray, error: np.ndarray,
+         beta: np.ndarray | None = None) -> Pushed:
+    """Rows weight v + bias (n, width), (n,), known within +-error (n,) float64, as linear functions of x below them.
+    Arrays of one row serve all. `signs`, `beta` (n or 1, U)."""
+    a = net.arithmetic
+    n = max(len(weight), len(line.lower_slope), len(signs))
+    form = np.broadcast_to(weight, (n, net.width)).copy()
+    offset, error = np.broadcast_to(bias, (n,)).copy(), np.broadcast_to(error, (n,)).astype(np.float64)
+    reach, zero = net.reach, a.lift(np.zeros(1))
+    total = None if a.exact else np.abs(form) @ reach + np.abs(offset)
+    for layer in reversed(net.layers):
+        columns = slice(layer.start, layer.start + layer.size)
+        c = slice(layer.start - net.inputs, columns.stop - net.inputs)
+        coefficient = form[:, columns]
+        positive = np.maximum(coefficient, zero)
+        negative = coefficient - positive
+        s = positive * a.lift(line.lower_slope[:, c]) + negative * a.lift(line.upper_slope[:, c])
+        offset = offset + (negative * a.lift(line.upper_intercept[:, c])).sum(1)
+        if layer.kind != "relu":
+            offset = offset + (positive * a.lift(line.lower_intercept[:, c])).sum(1)
+        if beta is not None:
+            s = s - a.lift(beta[:, c] * signs[:, c])
+        offset = offset + s @ layer.bias
+        form[:, : layer.start] = form[:, : layer.start] + s @ layer.weight
+        size = a.above(np.abs(s))
+        error = error + size @ layer.error
+        if not a.exact:
+            pre = np.maximum(np.abs(layer.lower), np.abs(layer.upper))
+            own = np.abs(layer.weight) @ reach[: layer.start] + np.abs(layer.bias)
+            # Slopes meet |z|; intercepts are at most |z| + 1 in size; beta <= |s| + |coefficient|.
+            total = total + size @ (own + pre) + np.abs(coefficient) @ (3 * pre + 2)
+    x = form[:, : net.inputs]
+    if not a.exact:
+        total = total + np.abs(x) @ reach[: net.inputs]
+        error = error + a.gamma(net.width + 4 * len(net.layers) + 16) * total
+        error = error + a.tiny * (1 + reach.sum() + 2 * net.unstable)
+    return Pushed(x, offset, error * (1 + 2.0**-40))
+
+
+def minimum(net: Collapsed, domains: Domains, line: Lines, weight: np.ndarray, bias: np.ndarray, error: np.ndarray,
+            beta: np.ndarray | None = None) -> np.ndarray:
+    """Rigorous lower bounds (n,) float64 of rows (see `push`), row k on domain k, or all on one domain, or one row on
+    all. Not finite where nothing was proved."""
+    a = net.arithmetic
+    found = push(net, domains.signs, line, weight, bias, error, beta)
+    rising = np.maximum(found.x, a.lift(np.zeros(1)))
+    low, high = a.lift(domains.x_lower), a.lift(domains.x_upper)
+    bound = found.offset + (rising * low).sum(1) + ((found.x - rising) * high).sum(1)
+    if a.exact:
+        return a.below(bound - a.lift(found.error))
+    return bound - found.error - 2.0**-50 * np.abs(bound)
+
+
+def both_sides(net: Collapsed) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds of every row of `net` on its whole box with default lines: two arrays (r,)."""
+    domain = whole(net)
+    line = lines(net, domain, default_alpha(net, domain))
+    low, high = [], []
+    for start in range(0, len(net.weight), CHUNK // 2):
+        part = slice(start, start + CHUNK // 2)
+        weight, bias, error = net.weight[part], net.bias[part], net.error[part]
+        found = minimum(net, domain, line, np.concatenate([weight, -weight]), np.concatenate([bias, -bias]),
+                        np.concatenate([error, error]))
+        low.append(found[: len(weight)])
+        high.append(-found[len(weight) :])
+    return _proved(np.concatenate(low)), -_proved(-np.concatenate(high))
+
+
+def _proved(bound: np.ndarray) -> np.ndarray:
+    """-inf where a bound is not a finite number."""
+    return np.where(np.isfinite(bound), bound, -np.inf)
+
+
+def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
+    """Every domain with the bounds of its unsplit unstable neurons computed again on it with default lines, layer by
+    layer, and a mask (n,) of the domains that are thereby proved to be empty."""
+    lower, upper = (np.repeat(side, len(domains) // len(side), 0).copy() for side in (domains.lower, domains.upper))
+    known = replace(domains, lower=lower, upper=upper)
+    empty = np.zeros(len(domains), dtype=bool)
+    for position, layer in enumerate(net.layers):
+        c = slice(layer.start - net.inputs, layer.start - net.inputs + layer.size)
+        open_ = (domains.signs[:, c] == 0)
+        if layer.kind == "relu":
+            open_ &= (lower[:, c] < 0) & (upper[:, c] > 0)
+        domain, neuron = np.nonzero(open_)
+        below, count = net.prefix(position), layer.start - net.inputs
+        view = Domains(known.x_lower, known.x_upper, lower[:, :count], upper[:, :count], known.signs[:, :count])
+        line = lines(below, view, default_alpha(below, view))
+        for start in range(0, len(domain), CHUNK):
+            d, k = domain[start : start + CHUNK], neuron[start : start + CHUNK]
+            own, mine = view[d], line[d]
+            low = _proved(minimum(below, own, mine, layer.weight[k], layer.bias[k], layer.error[k]))
+            high = -_proved(minimum(below, own, mine, -layer.weight[k], -layer.bias[k], layer.error[k]))
+            lower[d, c.start + k] = np.maximum(lower[d, c.start + k], low)
+            upper[d, c.start + k] = np.minimum(upper[d, c.start + k], high)
+        crossed = (lower[:, c] > upper[:, c]).any(1)
+        empty |= crossed
+        # An empty domain goes on with its old bounds: it is proved, and contradictory bounds have no lines.
+        lower[crossed], upper[crossed] = (np.broadcast_to(side, lower.shape)[crossed]
+                                          for side in (domains.lower, domains.upper))
+    return replace(domains, lower=lower, upper=upper), empty
+
+
+def tightened(net: Collapsed, position: int, lower: np.ndarray, upper: np.ndarray) -> Collapsed:
+    """The network with bounds of layer `position` met with these."""
+    layer = net.layers[position]
+    better = replace(layer, lower=np.maximum(layer.lower, lower), upper=np.minimum(layer.upper, upper))
+    return replace(net, layers=(*net.layers[:position], better, *net.layers[position + 1 :]))
+
+
+def with_lemmas(net: Collapsed, position: int, neurons: np.ndarray, sides: np.ndarray, alpha: np.ndarray,
+                upper_position: np.ndarray | None) -> Collapsed:
+    """`net` with bounds of the listed neurons (indices into layer `position`) proved with slopes of their own: `sides`
+    0 for a lower bound, 1 for an upper one; `alpha` (k, columns of the earlier layers)."""
+    layer, below = net.layers[position], net.prefix(position)
+    domain = whole(below)
+    sign = np.where(sides == 1, -1.0, 1.0)
+    lower, upper = layer.lower.copy(), layer.upper.copy()
+    for start in range(0, len(neurons), CHUNK):
+        part = slice(start, start + CHUNK)
+        k, turn = neurons[part], net.arithmetic.lift(sign[part])
+        line = lines(below, domain, alpha[part], None if upper_position is None else upper_position[part])
+        found = _proved(minimum(below, domain, line, layer.weight[k] * turn[:, None], layer.bias[k] * turn,
+                                layer.error[k]))
+        above = sides[part] == 1
+        np.maximum.at(lower, k[~above], found[~above])
+        np.minimum.at(upper, k[above], -found[above])
+    return tightened(net, position, lower, upper)
+
+
+def reduced(net: Collapsed, domain: Domains) -> Collapsed:
+    """The network collapsed again on one smaller domain (a batch of one with bounds that hold on it): unsplit ReLUs
+    that have become stable are substituted. w += w_k row_k is charged with its rounding and the error of row k."""
+    a, reach = net.arithmetic, net.reach
+    lower, upper, signs = domain.lower[0], domain.upper[0], domain.signs[0]
+    rows = [(layer.weight.copy(), layer.bias.copy(), layer.error.copy()) for layer in net.layers]
+    rows.append((net.weight.copy(), net.bias.copy(), net.error.copy()))
+    keep = np.ones(net.width, dtype=bool)
+    gamma, tiny = a.gamma(net.width + 4), a.tiny * (1 + float(reach.sum()))
+    for position, layer in enumerate(net.layers):
+        columns = slice(layer.start, layer.start + layer.size)
+        c = slice(layer.start - net.inputs, columns.stop - net.inputs)
+        stable = (signs[c] == 0) & ((lower[c] >= 0) | (upper[c] <= 0)) & (layer.kind == "relu")
+        keep[columns] = ~stable
+        active = stable & (lower[c] >= 0)
+        if not active.any():
+            continue
+        weight, bias, error = (part[active] for part in rows[position])
+        lost = error if a.exact else error + gamma * (np.abs(weight) @ reach[: layer.start] + np.abs(bias))
+        for later in range(position + 1, len(rows)):
+            w, b, e = rows[later]
+            column = w[:, columns][:, active]
+            w[:, : layer.start] = w[:, : layer.start] + column @ weight
+            b = b + column @ bias
+            e = e + (a.above(np.abs(column)) @ lost) * (1 + 2.0**-40) + tiny
+            if not a.exact:
+                e = e + gamma * (np.abs(b) + np.abs(w) @ reach[: w.shape[1]])
+            rows[later] = w, b, e
+    return _without(net, domain, rows, keep)
+
+
+def _without(net: Collapsed, domain: Domains, rows: list, keep: np.ndarray) -> Collapsed:
+    """The network of the columns in `keep` only; the rows do not use the others any more."""
+    layers, start = [], net.inputs
+    lower, upper, signs = domain.lower[0], domain.upper[0], domain.signs[0]
+    for layer, (weight, bias, error) in zip(net.layers, rows, strict=False):
+        mine = keep[layer.start : layer.start + layer.size]
+        c = slice(layer.start - net.inputs, layer.start - net.inputs + layer.size)
+        if mine.any():
+            layers.append(Layer(layer.order, layer.kind, layer.neurons[mine], start,
+                                weight[mine][:, keep[: layer.start]], bias[mine], error[mine], lower[c][mine],
+                                upper[c][mine]))
+            start += int(mine.sum())
+    weight, bias, error = rows[-1]
+    return replace(net, x_lower=domain.x_lower[0], x_upper=domain.x_upper[0], layers=tuple(layers),
+                   weight=weight[:, keep], bias=bias, error=error, signs=signs[keep[net.inputs :]])

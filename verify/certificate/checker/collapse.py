@@ -1,0 +1,319 @@
+"""The network collapsed, over one box, to its unstable neurons.
+
+With bounds l <= z <= u for every pre-activation, a neuron with l >= 0 or u <= 0 is linear, and the network becomes
+
+    z_k = W_k v + b_k (v = the inputs and the outputs y = f(z) of unstable neurons of earlier layers),   h = W_h v + b_h
+
+with h the rows of the property. `collapse` walks the network forward once: intervals through linear steps; in front of
+every nonlinear step the rows of the neurons that intervals leave unstable are walked back to v, bounded by
+`bounds.minimum` with default lines, and those still unstable become a layer.
+
+Errors: a step y = W x + b contributes c = gamma (|W| m + |b|), m the magnitudes of its inputs, to every interval, and
+|A| c to every row that passes it backwards with coefficients A. For float32 semantics c also holds the rounding
+of the network's own execution: gamma32 (|W| m + |b|) + underflow. `error` of a row is the sum of these on its way.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from verify.certificate.checker import smooth
+from verify.certificate.checker.errors import Rejected
+from verify.certificate.checker.network import Network
+from verify.certificate.checker.ops import Constant, Input, Relu, Smooth, Take
+
+CHUNK_ENTRIES = 2**24
+"""Rows are walked back in chunks of at most this many coefficients per step."""
+
+FLOAT32_UNIT, FLOAT32_TINY, FLOAT32_LIMIT = 2.0**-24, 2.0**-126, 2.0**126
+SMOOTH_ERROR = 2.0**-20
+"""What float32 semantics allow sigmoid and tanh to be off by."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Unstable neurons of nonlinear step `order` (counted among nonlinear steps), flat indices `neurons` (U,), as the
+    columns start .. start + U of v: z = weight v[:start] + bias within +-error, lower <= z <= upper (float64)."""
+
+    order: int
+    kind: str
+    neurons: np.ndarray
+    start: int
+    weight: np.ndarray
+    bias: np.ndarray
+    error: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @property
+    def size(self) -> int:
+        return len(self.neurons)
+
+
+@dataclass(frozen=True, eq=False)
+class Collapsed:
+    """x_lower <= x <= x_upper (I,) float64; `layers`; rows h = weight v + bias within +-error. `slack` is what smooth
+    functions may be off by. `signs` (U,) int8: neurons of all layers that a split above fixed to one side."""
+
+    arithmetic: type
+    x_lower: np.ndarray
+    x_upper: np.ndarray
+    layers: tuple[Layer, ...]
+    weight: np.ndarray
+    bias: np.ndarray
+    error: np.ndarray
+    slack: float
+    signs: np.ndarray
+
+    @property
+    def inputs(self) -> int:
+        return len(self.x_lower)
+
+    @property
+    def unstable(self) -> int:
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def width(self) -> int:
+        return self.inputs + self.unstable
+
+    def joined(self, name: str) -> np.ndarray:
+        """One array of all layers: (U,)."""
+        return np.concatenate([np.zeros(0), *(getattr(layer, name) for layer in self.layers)])
+
+    def rows(self, weight: np.ndarray, bias: np.ndarray, error: np.ndarray) -> Collapsed:
+        return replace(self, weight=weight, bias=bias, error=error)
+
+    def prefix(self, position: int) -> Collapsed:
+        """What comes before layer `position`, with that layer's neurons as rows."""
+        layer, count = self.layers[position], self.layers[position].start - self.inputs
+        return replace(self, layers=self.layers[:position], weight=layer.weight, bias=layer.bias, error=layer.error,
+                       signs=self.signs[:count])
+
+    @property
+    def reach(self) -> np.ndarray:
+        """Largest |v|, (width,) float64."""
+        parts = [np.maximum(np.abs(self.x_lower), np.abs(self.x_upper))]
+        for layer in self.layers:
+            magnitude = np.maximum(np.abs(layer.lower), np.abs(layer.upper))
+            # Sigmoid and tanh stay within 1 (and their allowed error); relu(z) within |z|.
+            parts.append(magnitude if layer.kind == "relu" else np.ones_like(magnitude) * (1 + self.slack))
+        return np.concatenate(parts)
+
+
+def float32_noise(terms: int, roundings: int | None, total: np.ndarray, name: str) -> np.ndarray | float:
+    """Rounding of one operator executed in float32, `total` = |W| m + |b|; None roundings: it is exact."""
+    if roundings is None:
+        return 0.0
+    if not (total < FLOAT32_LIMIT).all():
+        raise Rejected(f"{name} may overflow in float32")
+    n = (terms + roundings + 8) * FLOAT32_UNIT
+    return n / (1 - n) * (1 + 4 * n) * total + 2 * (terms + 8) * FLOAT32_TINY
+
+
+@dataclass(frozen=True, eq=False)
+class FloatRows:
+    """Rows h = y Y + x X + constant in float64, each number within its `_error` of the exact one: (R, outputs),
+    (R, inputs), (R,)."""
+
+    y: np.ndarray
+    x: np.ndarray
+    constant: np.ndarray
+    y_error: np.ndarray
+    x_error: np.ndarray
+    constant_error: np.ndarray
+
+
+class Collapser:
+    """State of one walk: per step its interval and charge, per nonlinear step where backward walks stop."""
+
+    def __init__(self, network: Network, lower: np.ndarray, upper: np.ndarray, arithmetic: type, float32: bool):
+        self.arithmetic, self.float32 = arithmetic, float32
+        self.steps = [replace(s, op=s.op.cast(arithmetic.lift)) for s in network.steps]
+        self.plain = network.steps
+        self.box = lower, upper
+        self.lower: list[np.ndarray] = []
+        self.upper: list[np.ndarray] = []
+        self.charge: list[np.ndarray | None] = []
+        self.cuts: dict[int, tuple[Layer | None, np.ndarray]] = {}
+        self.layers: list[Layer] = []
+        # Interval arithmetic is exact up to the first mixing layer: rows would find nothing.
+        self.mixing: list[float] = []
+        consumers = np.bincount([i for s in self.steps for i in s.inputs], minlength=len(self.steps))
+        self.readings = max(1.0, consumers.max(initial=0) / 4)
+
+    @property
+    def width(self) -> int:
+        return len(self.box[0]) + sum(layer.size for layer in self.layers)
+
+    def forward(self) -> None:
+        order = 0
+        for index, step in enumerate(self.steps):
+            if isinstance(step.op, Input):
+                low, high = (side.reshape(step.shape) for side in self.box)
+                charge, mixing = None, 0.0
+            elif isinstance(step.op, (Relu, Smooth)):
+                low, high = self._nonlinear(index, order)
+                charge, mixing, order = None, math.inf, order + 1
+            else:
+                low, high, charge = self._linear(index)
+                several = step.op.terms > 1 or len(step.inputs) > 1
+                mixing = sum(self.mixing[i] for i in step.inputs) + (several and not isinstance(step.op, Take))
+            if not (np.isfinite(low).all() and np.isfinite(high).all()):
+                raise Rejected(f"the values of {step.name!r} are not bounded by finite numbers")
+            self.lower.append(low)
+            self.upper.append(high)
+            self.charge.append(charge)
+            self.mixing.append(mixing)
+
+    def _linear(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        step, plain = self.steps[index], self.plain[index].op
+        low, high = [self.lower[i] for i in step.inputs], [self.upper[i] for i in step.inputs]
+        a = self.arithmetic
+        if isinstance(step.op, Take):
+            low, high = plain.forward(low), plain.forward(high)
+            # Nothing rounds forward; backward the rows of entries that are read several times are added up.
+            repeated = a.gamma(plain.terms) * np.maximum(np.abs(low), np.abs(high)) if plain.terms > 1 else None
+            return low, high, repeated
+        if isinstance(step.op, Constant):
+            value = plain.forward(low)
+            return value, value, None
+        center = [x + (y - x) / 2 for x, y in zip(low, high, strict=True)]
+        radius = [np.maximum(y - c, c - x) * (1 + 2.0**-51) for x, y, c in zip(low, high, center, strict=True)]
+        charge = self._charge(index, [np.maximum(np.abs(x), np.abs(y)) for x, y in zip(low, high, strict=True)])
+        value = step.op.forward([a.lift(c) for c in center])
+        spread = a.above(step.op.spread([a.lift(r) for r in radius])) + charge
+        pad = 2.0**-50 * (np.abs(a.above(value)) + np.abs(a.below(value)) + spread) + 2.0**-1022
+        return a.below(value) - spread - pad, a.above(value) + spread + pad, charge
+
+    def _charge(self, index: int, magnitudes: list[np.ndarray]) -> np.ndarray:
+        step, plain, a = self.plain[index], self.plain[index].op, self.arithmetic
+        total = plain.spread(magnitudes)
+        offset = plain.offset()
+        if offset is not None:
+            total = total + np.abs(offset)
+        # The magnitudes' own rounding is far below the eight spare operations of gamma.
+        charge = a.gamma(plain.terms) * total + (2 * plain.terms + 4) * a.tiny * 2.0**-104
+        if offset is not None:
+            charge = charge + a.gamma(math.prod(step.shape)) * np.abs(offset)
+        uncertain = plain.uncertainty(magnitudes)
+        if uncertain is not None:
+            charge = charge + uncertain
+        if self.float32:
+            charge = charge + float32_noise(plain.terms, plain.roundings, total, repr(step.name))
+        return np.broadcast_to(charge * (1 + 2.0**-50), step.shape)
+
+    def _nonlinear(self, index: int, order: int) -> tuple[np.ndarray, np.ndarray]:
+        from verify.certificate.checker.bounds import both_sides
+
+        step = self.steps[index]
+        source, relu = step.inputs[0], isinstance(step.op, Relu)
+        low, high = self.lower[source].ravel().copy(), self.upper[source].ravel().copy()
+        candidates = np.flatnonzero((low < 0) & (high > 0)) if relu else np.arange(low.size)
+        if candidates.size:
+            parts = self.rows_of(source, candidates)
+            if self.mixing[source] > 1:
+                found = both_sides(self.network(*parts))
+                low[candidates] = np.maximum(low[candidates], found[0])
+                high[candidates] = np.minimum(high[candidates], found[1])
+                if (low > high).any():
+                    raise Rejected(f"contradicting bounds in front of {step.name!r}")
+                self.lower[source], self.upper[source] = (s.reshape(step.shape) for s in (low, high))
+        self._cut(index, order, candidates, parts if candidates.size else None, low, high)
+        if relu:
+            return (np.maximum(s, 0).reshape(step.shape) for s in (low, high))
+        first, last = smooth.image(step.op.kind, low, high)
+        slack = SMOOTH_ERROR * self.float32
+        return (first - slack).reshape(step.shape), (last + slack).reshape(step.shape)
+
+    def _cut(self, index: int, order: int, candidates: np.ndarray, parts, low: np.ndarray, high: np.ndarray) -> None:
+        op = self.steps[index].op
+        relu = isinstance(op, Relu)
+        unstable = (low < 0) & (high > 0) if relu else np.ones(low.size, dtype=bool)
+        layer = None
+        if unstable.any():
+            keep, neurons = unstable[candidates], np.flatnonzero(unstable)
+            layer = Layer(order, "relu" if relu else op.kind, neurons, self.width, *(p[keep] for p in parts),
+                          low[neurons], high[neurons])
+            self.layers.append(layer)
+        active = (low >= 0) & relu
+        self.cuts[index] = layer, active.reshape(self.steps[index].shape)
+
+    def rows_of(self, source: int, neurons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The single neurons of step `source` as rows over v: (weight, bias, error)."""
+        shape = self.steps[source].shape
+        widest = max(math.prod(s.shape) for s in self.steps[: source + 1])
+        chunk = max(1, CHUNK_ENTRIES // widest)
+        parts = []
+        for start in range(0, neurons.size, chunk):
+            chosen = neurons[start : start + chunk]
+            unit = np.zeros((chosen.size, math.prod(shape)))
+            unit[np.arange(chosen.size), chosen] = 1.0
+            parts.append(self.backward(source, self.arithmetic.lift(unit.reshape(-1, *shape))))
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def backward(self, start: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows (r, *shape) on step `start` walked back to v: weight (r, width), bias (r,), error (r,) float64."""
+        a, count = self.arithmetic, len(rows)
+        weight = a.lift(np.zeros((count, self.width)))
+        bias, error, mass = a.lift(np.zeros(count)), np.zeros(count), np.zeros(count)
+        pending = {start: rows}
+        for index in range(start, -1, -1):
+            rows = pending.pop(index, None)
+            if rows is None:
+                continue
+            step, flat = self.steps[index], rows.reshape(count, -1)
+            if isinstance(step.op, Input):
+                weight[:, : flat.shape[1]] = weight[:, : flat.shape[1]] + flat
+                continue
+            if index in self.cuts:
+                layer, active = self.cuts[index]
+                if layer is not None:
+                    weight[:, layer.start : layer.start + layer.size] = flat[:, layer.neurons]
+                parts = [rows * active]
+            else:
+                if self.charge[index] is not None:
+                    # One more rounding for every further reader of a value, whose rows were added up.
+                    cost = self.charge[index].ravel()
+                    error = error + self.readings * (a.above(np.abs(flat)) @ cost + a.tiny * (1 + cost.sum()))
+                offset = step.op.forward([]) if isinstance(step.op, Constant) else step.op.offset()
+                if offset is not None:
+                    offset = np.broadcast_to(offset, step.shape).ravel()
+                    bias = bias + flat @ offset
+                    if not a.exact:
+                        terms = np.abs(flat) @ np.abs(offset)
+                        mass, error = mass + terms, error + a.gamma(flat.shape[1]) * terms
+                parts = step.op.pull(rows, [self.steps[i].shape for i in step.inputs])
+            for source, part in zip(step.inputs, parts, strict=True):
+                pending[source] = pending[source] + part if source in pending else part
+        error = (error + a.gamma(start) * mass + a.tiny * self._reach()) * (1 + 2.0**-50)
+        return weight, bias, error
+
+    def _reach(self) -> float:
+        """Bounds the sum of |v| and of |z|: what underflowed products may have been multiplied with."""
+        total = 1 + float(np.abs(self.box[0]).sum() + np.abs(self.box[1]).sum())
+        return total + sum(layer.size + float(np.abs(layer.lower).sum() + np.abs(layer.upper).sum())
+                           for layer in self.layers)
+
+    def network(self, weight: np.ndarray, bias: np.ndarray, error: np.ndarray) -> Collapsed:
+        signs = np.zeros(sum(layer.size for layer in self.layers), dtype=np.int8)
+        return Collapsed(self.arithmetic, *self.box, tuple(self.layers), weight, bias, error,
+                         SMOOTH_ERROR * self.float32, signs)
+
+    def finish(self, rows: FloatRows) -> Collapsed:
+        """The collapsed network with the rows of a property."""
+        self.forward()
+        a, last = self.arithmetic, len(self.steps) - 1
+        weight, bias, error = self.backward(last, a.lift(rows.y.reshape(-1, *self.steps[last].shape)))
+        inputs = len(self.box[0])
+        weight[:, :inputs] = weight[:, :inputs] + a.lift(rows.x)
+        bias = bias + a.lift(rows.constant)
+        x = np.maximum(np.abs(self.box[0]), np.abs(self.box[1]))
+        y = np.maximum(np.abs(self.lower[last]), np.abs(self.upper[last])).ravel()
+        error = error + rows.x_error @ x + rows.y_error @ y + rows.constant_error
+        if not a.exact:
+            error = error + a.gamma(2) * (np.abs(weight[:, :inputs]) @ x + np.abs(bias))
+        return self.network(weight, bias, error * (1 + 2.0**-40))
