@@ -111,7 +111,7 @@ class Call:
 
     def move(self, x: Value, how: Callable[[np.ndarray], np.ndarray]) -> Value:
         """Moves the entries of x as `how` moves those of an array."""
-        return how(x) if isinstance(x, np.ndarray) else self.take(how(x.index), x)
+        return np.asarray(how(x)) if isinstance(x, np.ndarray) else self.take(how(x.index), x)
 
     def scale(self, x: Var, scale=None, shift=None, *, error=None, shift_error=None, roundings: int | None = 1) -> Var:
         """scale x + shift with numpy broadcasting; None is 1 and 0."""

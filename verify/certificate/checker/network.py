@@ -62,7 +62,8 @@ def load_network(data: bytes) -> Network:
                 isinstance(value, Var) for value in call.inputs)):
             raise call.refuse("the operator is not supported" + " on constants" * (node.op_type in OPERATORS))
         try:
-            found = OPERATORS[node.op_type](call)
+            with np.errstate(all="ignore"):
+                found = OPERATORS[node.op_type](call)
         except MALFORMED as error:
             raise call.refuse(f"malformed ({' '.join(str(error).split())[:200]})") from error
         named = dict(zip(node.outputs, found if isinstance(found, tuple) else (found,), strict=False))

@@ -99,11 +99,11 @@ def _field(data: memoryview, at: int) -> tuple[int, int, Any, int]:
     """Number, wire type and content of the field at position `at`, and the position behind it."""
     key, at = _varint(data, at)
     wire = key & 7
+    if key < 8 or wire not in (0, 1, 2, 5):
+        raise Rejected(f"the network file is damaged: field {key >> 3} of wire type {wire}")
     if wire == 0:
         value, end = _varint(data, at)
         return key >> 3, wire, value, end
-    if wire not in (1, 2, 5) or key < 8:
-        raise Rejected(f"the network file is damaged: wire type {wire}")
     length, at = _varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
     if at + length > len(data):
         raise Rejected("the network file is damaged: it ends inside a field")

@@ -229,13 +229,10 @@ def reduce(call: Call) -> Var:
     if not axes and call.attribute("noop_with_empty_axes", 0):
         return x
     axes = sorted({range(len(x.shape))[a] for a in axes or range(len(x.shape))})
-    rest = [k for k in range(len(x.shape)) if k not in axes]
-    y = _total(call, x, x.index.transpose(*rest, *axes).reshape(*(x.shape[k] for k in rest), -1))
-    if kind != "ReduceSum":
-        y = _divided(call, y, np.float64(math.prod(x.shape[k] for k in axes)), 2)
-    if not call.attribute("keepdims", 1):
-        return y
-    return call.move(y, lambda index: index.reshape([1 if k in axes else n for k, n in enumerate(x.shape)]))
+    rest, keep = [k for k in range(len(x.shape)) if k not in axes], call.attribute("keepdims", 1)
+    shape = [1 if k in axes else n for k, n in enumerate(x.shape) if keep or k in rest]
+    y = _total(call, x, x.index.transpose(*rest, *axes).reshape(*shape, -1))
+    return y if kind == "ReduceSum" else _divided(call, y, np.float64(math.prod(x.shape[k] for k in axes)), 2)
 
 
 def batch_normalization(call: Call) -> Var:
