@@ -137,7 +137,7 @@ def _paragraph(header: Header, report, arithmetic: str, line: str) -> str:
     return (
         f"{claim}: no input of the unsafe set exists (unsat), for the network with SHA-256 {header.network_sha256} and "
         f"the property with SHA-256 {header.spec_sha256}. Semantics {header.semantics}: {MEANING[header.semantics]}. "
-        f"Cases: {report.cases}, disjuncts: {report.disjuncts}, trees: {report.trees}, leaves: {report.leaves} (checked: "
-        f"{report.checked}, deepest: {report.deepest}); {margin}; arithmetic {arithmetic}; {report.body_bytes} bytes of "
-        f"evidence by {header.tool}; {report.seconds:.2f} s."
+        f"Cases: {report.cases}, disjuncts: {report.disjuncts}, trees: {report.trees}, leaves: {report.leaves} "
+        f"(checked: {report.checked}, deepest: {report.deepest}); {margin}; arithmetic {arithmetic}; "
+        f"{report.body_bytes} bytes of evidence by {header.tool}; {report.seconds:.2f} s."
     )
