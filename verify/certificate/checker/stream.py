@@ -171,17 +171,6 @@ def _header(data: bytes) -> Header:
     return header
 
 
-def encode_varint(value: int) -> bytes:
-    """Unsigned LEB128 of 0 <= value < 2^63."""
-    if not 0 <= value < 1 << 63:
-        raise ValueError(f"{value} is no number from 0 to 2^63 - 1")
-    found = bytearray()
-    while value > 127:
-        found.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*found, value])
-
-
 def write_container(file: BinaryIO, header: dict, body_chunks: Iterable[bytes]) -> None:
     """Writes a proof with the inflated body `body_chunks`, which is compressed as it comes. Raises `Rejected` for a
     header that `open_container` would not accept."""

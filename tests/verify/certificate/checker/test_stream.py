@@ -19,13 +19,16 @@ from verify.certificate.checker.stream import (
     MAX_RAW,
     BodyReader,
     Header,
-    encode_varint,
     open_container,
     write_container,
 )
 
 HEADER = {"claim": "unsat", "network_sha256": "0" * 64, "spec_sha256": "a" * 64, "semantics": "real",
           "tool": "verify 0.1.0", "cases": 1, "leaves": 3}
+
+
+def encode_varint(value: int) -> bytes:
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + encode_varint(value >> 7)
 
 
 def canonical(header: dict) -> bytes:
@@ -76,12 +79,6 @@ def test_numbers():
     assert math.copysign(1, body.f64()) == -1 and body.f64() == 5e-324 and body.u8() == 255
     body.done()
     assert body.consumed == sum(len(encode_varint(v)) for v in values) + 17
-
-
-@pytest.mark.parametrize("value", [-1, 2**63])
-def test_numbers_that_cannot_be_written(value):
-    with pytest.raises(ValueError, match="no number from 0"):
-        encode_varint(value)
 
 
 @given(st.lists(st.one_of(st.integers(0, 2**63 - 1), st.binary(max_size=50),
