@@ -27,7 +27,7 @@ from verify.certificate.checker.collapse import Collapser
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network, load_network
 from verify.certificate.checker.spec import Case, Row, read_spec
-from verify.certificate.checker.stream import Header, write_container
+from verify.certificate.checker.stream import write_container
 from verify.certificate.emit.leaves import Leaves
 from verify.certificate.emit.pieces import Piece, input_split, relu_split, varint
 from verify.certificate.emit.places import Place, RootSides, pass_flops, reduce, refresh_flops, with_lemmas
@@ -67,8 +67,9 @@ def write_proof(path: Path, network: bytes, spec: bytes, asked: Spec, recording:
             writer = _Writer(load_network(network), semantics == "float32", budget, progress)
             cases = read_spec(spec.decode("utf-8")).cases
             body = [writer.case(case, _Counterpart.find(case, asked, recording)) for case in cases]
-        header = Header("unsat", hashlib.sha256(network).hexdigest(), hashlib.sha256(spec).hexdigest(), semantics,
-                        f"verify {__version__}", len(cases), writer.leaves)
+        header = {"claim": "unsat", "network_sha256": hashlib.sha256(network).hexdigest(),
+                  "spec_sha256": hashlib.sha256(spec).hexdigest(), "semantics": semantics,
+                  "tool": f"verify {__version__}", "cases": len(cases), "leaves": writer.leaves}
         with part.open("wb") as file:
             write_container(file, header, (chunk for chunks in body for chunk in chunks))
         os.replace(part, path)
