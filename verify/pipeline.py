@@ -18,6 +18,7 @@ import torch
 from verify.bounds.walk import forward
 from verify.budget import Budget
 from verify.certificate.recorder import Recorder
+from verify.certificate.robustness import labelled
 from verify.certificate.witness import Replayer
 from verify.engines import create
 from verify.engines.attack import Attacker
@@ -174,6 +175,7 @@ def solve(problem: Problem, method: str = "portfolio", budget: Budget | None = N
             raise InvalidInput(f"method {method!r} cannot decide under semantics {problem.semantics}; real would be "
                                "accepted")
         result = _solve(problem, engine, settings, budget, device, dtype)
+        result = labelled(result, problem.network, problem.spec, budget)
     return stated(result, problem.spec, problem.semantics)
 
 

@@ -22,9 +22,9 @@ from verify.options import RunOptions
 
 if TYPE_CHECKING:
     # The supervising process writes a document too, and must not pay for numpy.
-    from verify.result import Result
+    from verify.result import Result, Witness
 
-SCHEMA = 1
+SCHEMA = 2
 _UNKNOWN = 3
 _REASON_CODES = MappingProxyType({"TIMEOUT": 4, "UNSUPPORTED": 5, "MEMORY": 6})
 
@@ -51,7 +51,8 @@ def summary(result: Result) -> str:
         near = "" if not result.witness.outside else (
             f"; {result.witness.outside:.2g} outside the box, some of whose limits hold no number of the network's "
             "type: the real points of the box next to it are proved to be unsafe")
-        return f"the property is violated: counterexample found{how}, replayed on onnxruntime{near}{detail}"
+        surely = _surely(result.witness)
+        return f"the property is violated: counterexample found{how}, replayed on onnxruntime{near}{surely}{detail}"
     if tree is not None:
         leaves = "1 leaf" if tree.leaves == 1 else f"{tree.leaves} leaves"
         note = f"; {tree.note}" if tree.note else ""
@@ -83,9 +84,39 @@ def document(options: RunOptions, verdict: str, result: Result | None = None, re
         "best_bound": _finite(stats.best_bound),
         "tree": None if tree is None else
         {"leaves": int(tree.leaves), "smallest_margin": _finite(tree.smallest_margin), "note": tree.note},
-        "witness": None if witness is None else
-        {"x": [_finite(v) for v in witness.x.reshape(-1)], "y": [_finite(v) for v in witness.y.reshape(-1)],
-         "violation": _finite(witness.violation), "outside": _finite(witness.outside)},
+        "witness": None if witness is None else _witness(witness),
+    }
+
+
+def _surely(witness: Witness) -> str:
+    """The label of a counterexample with its numbers."""
+    label = witness.robustness
+    if label is None:
+        return ""
+    if not math.isfinite(label.rounding) or not math.isfinite(label.lower):
+        return f"; {label.explanation}" if label.label == "unlabelled" else f"; {label.label}: {label.explanation}"
+    return f"; {label.label}: violation {label.lower:.3g}, rounding can change it by at most {label.at_most}"
+
+
+def _witness(witness: Witness) -> dict[str, Any]:
+    """A counterexample in decimals and bit for bit: `input_hex` as C and Python write floats, `input_bits` the pattern
+    of the network's own type, most significant byte first."""
+    label, x = witness.robustness, witness.x.reshape(-1)
+    bits, size = x.astype(x.dtype.newbyteorder(">")).tobytes().hex(), 2 * x.dtype.itemsize
+    runs = (("onnxruntime", witness.y), ("onnxruntime_optimised", witness.optimised))
+    return {
+        "input": [_finite(v) for v in x], "input_hex": [float(v).hex() for v in x],
+        "input_bits": [bits[k : k + size] for k in range(0, len(bits), size)], "type": str(x.dtype),
+        "outside": _finite(witness.outside),
+        "outputs": {name: None if y is None else [_finite(v) for v in y.reshape(-1)] for name, y in runs},
+        "violation": {
+            "onnxruntime": _finite(witness.violation),
+            "real": None if label is None else [_finite(label.lower), _finite(label.upper)],
+            "exact": None if label is None else label.exact,
+            "rounding": None if label is None else _finite(label.rounding),
+        },
+        "label": None if label is None else label.label,
+        "explanation": None if label is None else label.explanation,
     }
 
 

@@ -7,6 +7,7 @@ Two answers carry evidence, the third carries a reason: `verified` needs a `Clos
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import ROUND_UP, Context
 from enum import Enum
 
 import numpy as np
@@ -49,6 +50,11 @@ class Robustness:
     rounding: float
     exact: bool
     explanation: str
+
+    @property
+    def at_most(self) -> str:
+        """`rounding` with two digits, rounded up."""
+        return f"{float(Context(prec=2, rounding=ROUND_UP).create_decimal(self.rounding)):.2g}"
 
 
 @dataclass(frozen=True)

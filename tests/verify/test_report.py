@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from verify.errors import InvalidInput
 from verify.options import RunOptions
 from verify.report import SCHEMA, document, exit_code, summary, write_json
-from verify.result import ClosedTree, Reason, Result, Stats, Witness
+from verify.result import ClosedTree, Reason, Result, Robustness, Stats, Witness
 
 WITNESS = Witness(np.array([0.5, 0.1], dtype=np.float32), np.array([np.inf]), 0.25)
 CASES = [
@@ -52,10 +53,35 @@ def test_document_content(options):
     stats = Stats(1.5, 7, -0.25, "bab", {"load": 0.5})
     content = document(options, "sat", Result.falsified(WITNESS, stats=stats))
     assert content["network_sha256"] == hashlib.sha256(b"net.onnx").hexdigest()
-    assert content["witness"] == {"x": [0.5, float(np.float32(0.1))], "y": [None], "violation": 0.25, "outside": 0.0}
+    assert content["witness"] == {
+        "input": [0.5, float(np.float32(0.1))], "input_hex": ["0x1.0000000000000p-1", "0x1.99999a0000000p-4"],
+        "input_bits": ["3f000000", "3dcccccd"], "type": "float32", "outside": 0.0,
+        "outputs": {"onnxruntime": [None], "onnxruntime_optimised": None},
+        "violation": {"onnxruntime": 0.25, "real": None, "exact": None, "rounding": None},
+        "label": None, "explanation": None,
+    }
     assert (content["seconds"], content["domains"], content["best_bound"]) == (1.5, 7, -0.25)
     assert (content["method"], content["phases"]) == ("bab", {"load": 0.5})
     assert content["options"]["timeout"] == 5.0 and content["options"]["network"].endswith("net.onnx")
+
+
+def test_labelled_counterexample(options):
+    x = np.array([1 / 3])
+    robust = Robustness("robust", 0.125, 0.125, 3.01e-6, True, "far from the border")
+    witness = Witness(x, np.array([2.0]), 0.25, 0.0, np.array([3.0]), robust)
+    result = Result.falsified(witness, stats=Stats(1.5, 7, method="attack"))
+    content = document(options, "sat", result)["witness"]
+    assert (content["type"], content["input_bits"]) == ("float64", ["3fd5555555555555"])
+    assert float.fromhex(content["input_hex"][0]) == content["input"][0] == 1 / 3
+    assert content["outputs"] == {"onnxruntime": [2.0], "onnxruntime_optimised": [3.0]}
+    assert content["violation"] == {"onnxruntime": 0.25, "real": [0.125, 0.125], "exact": True, "rounding": 3.01e-6}
+    assert (content["label"], content["explanation"]) == ("robust", "far from the border")
+    assert summary(result).endswith("; robust: violation 0.125, rounding can change it by at most 3.1e-06")
+    infinite = Robustness("fragile", 0.125, 0.125, np.inf, True, "executions may overflow")
+    fragile = Result.falsified(replace(witness, robustness=infinite))
+    assert document(options, "sat", fragile)["witness"]["violation"]["rounding"] is None
+    assert summary(fragile).endswith("; fragile: executions may overflow")
+    assert exit_code(fragile) == 1 and fragile.as_vnncomp == "sat"
 
 
 def test_stopped_run_has_no_evidence(options):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from verify.errors import BrokenInvariant
-from verify.result import ClosedTree, Reason, Result, Verdict, Witness
+from verify.result import ClosedTree, Reason, Result, Robustness, Verdict, Witness
 
 WITNESS = Witness(np.zeros(1), np.zeros(1), 0.0)
 
@@ -37,3 +37,9 @@ def test_a_tree_closes_only_with_positive_margins(margin):
 ])
 def test_words_of_the_competition(result, word):
     assert result.as_vnncomp == word
+
+
+@pytest.mark.parametrize(("rounding", "text"), [(3.01e-6, "3.1e-6"), (1.0, "1.0"), (0.0, "0"), (9.99e-8, "1.0e-7")])
+def test_what_rounding_can_do_is_printed_rounded_up(rounding, text):
+    shown = Robustness("robust", 1.0, 1.0, rounding, True, "").at_most
+    assert float(shown) >= rounding and float(shown) == float(text)

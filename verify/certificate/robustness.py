@@ -16,15 +16,15 @@ about a verdict that stands; nothing here can change it, and what takes too long
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 import torch
 
-from verify.bounds.crown import crown, needs_bounds
+from verify.bounds.crown import needs_bounds, output_form, refine_by_crown
 from verify.bounds.noise import widened
-from verify.bounds.walk import Bounds, charges, forward, identity_rows
+from verify.bounds.walk import Bounds, Charges, charges, forward, identity_rows
 from verify.budget import Budget
 from verify.certificate.exact import exact_output
 from verify.certificate.witness import nearest_cases, slack
@@ -33,7 +33,8 @@ from verify.graph import Graph, Node
 from verify.onnx_import import Network
 from verify.ops import Input, SShaped
 from verify.query import COMFORT, Case, Disjunct, LinearConstraint, Spec, lower
-from verify.result import Robustness, Witness
+from verify.relaxations import CROWN
+from verify.result import Result, Robustness, Witness
 from verify.sets import Interval
 
 RATE, SHARE, MOST_SECONDS = 1e9, 0.25, 5.0
@@ -41,6 +42,12 @@ RATE, SHARE, MOST_SECONDS = 1e9, 0.25, 5.0
 
 WALKS = 8
 """Evaluations of the network that intervals, charges and one backward pass cost together, about."""
+
+FINER = 1e8
+"""Backward rows that need more multiplications are left out where intervals already settle the label."""
+
+REFINING = 1e10
+"""Multiplications that tightening the intervals inside may take: batched, so about a second."""
 
 EXACT_WORK = 3e8
 """Multiplications that exact arithmetic may take: about a tenth of a second."""
@@ -55,7 +62,7 @@ EXACT_OPERATORS = frozenset({
 quotients, which are rounded to float64.)"""
 
 # What evaluating a network may raise without being a fault of the verdict that is already there.
-FAILURES = (VerifyError, MemoryError, RuntimeError, ArithmeticError, ValueError)
+FAILURES = (VerifyError, MemoryError, RuntimeError, ArithmeticError, ValueError, LookupError)
 
 
 @dataclass(frozen=True)
@@ -67,17 +74,25 @@ class Range:
     exact: bool = False
 
 
+def labelled(result: Result, network: Network, spec: Spec, budget: Budget) -> Result:
+    """`result` with the label of its counterexample, if it has one; nothing else is changed."""
+    if result.witness is None:
+        return result
+    return replace(result, witness=replace(result.witness, robustness=judge(network, spec, result.witness, budget)))
+
+
 def judge(network: Network, spec: Spec, witness: Witness, budget: Budget) -> Robustness:
     """The label of `witness`. Raises nothing that running the network can raise: what fails is said in the label."""
-    disjunct = _best_disjunct(spec, witness)
-    if not disjunct:
-        return Robustness("robust", math.inf, math.inf, 0.0, True, "the property has no output condition here: every "
-                          "output is unsafe")
     seconds = WALKS * _multiplications(network.graph) / RATE
-    if seconds > min(MOST_SECONDS, SHARE * budget.remaining):
+    spare = min(MOST_SECONDS, SHARE * budget.remaining) - seconds
+    if not spare > 0:
         return _unlabelled(f"it would take about {seconds:.1g} s")
     try:
-        return _judge(network, spec, witness, disjunct)
+        disjunct = _best_disjunct(spec, witness)
+        if disjunct:
+            return _judge(network, spec, witness, disjunct, min(REFINING, spare * RATE))
+        return Robustness("robust", math.inf, math.inf, 0.0, True, "the property has no output condition here: every "
+                          "output is unsafe")
     except FAILURES as error:
         return _unlabelled(" ".join(str(error).split())[:200] or type(error).__name__)
 
@@ -97,7 +112,7 @@ def _multiplications(graph: Graph) -> float:
                      for node in graph.nodes if node.op.linear and node.inputs))
 
 
-def _judge(network: Network, spec: Spec, witness: Witness, disjunct: Disjunct) -> Robustness:
+def _judge(network: Network, spec: Spec, witness: Witness, disjunct: Disjunct, work: float) -> Robustness:
     scale = max(abs(c) for h in disjunct for c in (h.constant, *(c for _, c in (*h.y, *h.x))))
     if not Fraction(1, 1 << COMFORT) < scale < 1 << COMFORT:
         raise OutOfResources(f"coefficients of the property beyond 2 to the {COMFORT}")
@@ -110,9 +125,9 @@ def _judge(network: Network, spec: Spec, witness: Witness, disjunct: Disjunct) -
     double = network.double and "Cast" not in network.operators
     kind = "float64" if double else "float32"
     with torch.no_grad():
-        real = _exactly(network, witness.x, disjunct) or _violation(_rows(over_reals, point))
+        real = _exactly(network, witness.x, disjunct) or _violation(_rows(over_reals, point, 0.0))
         try:
-            executed = _violation(_double_rows(declared, point) if double else _rows(declared, point))
+            executed = _violation(_double_rows(declared, point) if double else _rows(declared, point, work))
         except Float32Overflow as error:
             return Robustness("fragile", real.least, real.most, math.inf, real.exact, str(error))
     return _label(real, executed, kind)
@@ -120,13 +135,16 @@ def _judge(network: Network, spec: Spec, witness: Witness, disjunct: Disjunct) -
 
 def _label(real: Range, executed: Range, kind: str) -> Robustness:
     moved = math.nextafter(max(real.most - executed.least, executed.most - real.least, 0.0), math.inf)
-    label = "robust" if executed.least > 0 else "fragile"
-    size = f"{real.least:.3g}" if real.exact or real.least == real.most else f"[{real.least:.6g}, {real.most:.6g}]"
-    how = f"over the reals the violation is {size} ({'exact' if real.exact else 'enclosed'}), and {kind} rounding in " \
-          f"any order can change it by at most {moved:.2g}"
-    if label == "fragile":
-        how += "; over the reals this point is no counterexample" if real.most < 0 else "; another runtime may differ"
-    return Robustness(label, real.least, real.most, moved, real.exact, how)
+    robust = executed.least > 0
+    bare = Robustness("robust" if robust else "fragile", real.least, real.most, moved, real.exact, "")
+    size = f"{real.least:.3g} (exact)" if real.exact else f"between {real.least:.6g} and {real.most:.6g}"
+    text = f"over the reals the violation is {size}; {kind} rounding in any order can change it by at most " \
+           f"{bare.at_most}"
+    if real.most < 0:
+        text += "; over the reals this point is no counterexample"
+    elif not robust:
+        text += "; another runtime may not see it"
+    return replace(bare, explanation=text)
 
 
 def _exactly(network: Network, x: np.ndarray, disjunct: Disjunct) -> Range | None:
@@ -155,19 +173,35 @@ def _violation(rows: Interval) -> Range:
     return Range(float(least.nan_to_num(nan=-math.inf)), float(most.nan_to_num(nan=math.inf)))
 
 
-def _rows(graph: Graph, point: Interval) -> Interval:
+def _rows(graph: Graph, point: Interval, work: float) -> Interval:
     """Intervals (1, R) of the rows at a point, with what the graph's nodes charge for executions."""
     bounds = forward(graph, point)
-    rows = bounds[graph.output]
-    if bool((rows.upper < 0).all()):
+    rows, count = bounds[graph.output], graph[graph.output].shape[0]
+    if bool((rows.upper < 0).all()) and count * _multiplications(graph) > FINER:
         return rows
-    count = graph[graph.output].shape[0]
+    rounding = charges(graph, bounds)
     unit = identity_rows((count,), torch.arange(count), (1.0, -1.0), point.lower)
-    unstable = sum(int(needs_bounds(node, bounds[node.inputs[0]]).numel()) for node in graph.nonlinear)
-    cheap = unstable * _multiplications(graph) <= RATE
-    found, _ = crown(graph, point, unit, charges=charges(graph, bounds), intermediate="crown" if cheap else "ibp")
+    found = output_form(graph, _refined(graph, point, rounding, work), unit, charges=rounding).minimum(point)
     found = found.nan_to_num(nan=-math.inf, posinf=-math.inf, neginf=-math.inf)
     return Interval(found[:, :count], -found[:, count:]).meet(rows)
+
+
+def _refined(graph: Graph, point: Interval, rounding: Charges, work: float) -> Bounds:
+    """Intervals of all nodes at a point, those before nonlinear ones tightened by CROWN where `work` is left.
+
+    Most neurons are far from 0 compared with rounding, so few need it, provided that all layers before were tight."""
+    each = 2 * _multiplications(graph)
+
+    def refine(node: Node, bounds: Bounds) -> Interval:
+        nonlocal work
+        pre = bounds[node.inputs[0]]
+        cost = each * int(needs_bounds(node, pre).numel())
+        if cost > work:
+            return pre
+        work -= cost
+        return refine_by_crown(graph, point, node, bounds, CROWN, rounding)
+
+    return forward(graph, point, refine)
 
 
 def _double_rows(graph: Graph, point: Interval) -> Interval:
