@@ -182,3 +182,21 @@ def test_other_failures_of_an_engine_stay_errors(monkeypatch):
     monkeypatch.setattr("verify.pipeline.create", lambda name, settings: Failing(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         solve(problem("abs", HOLDS))
+
+
+def test_counterexamples_are_labelled():
+    result = solve(problem("abs", FAILS))
+    found = result.witness.robustness
+    assert (result.verdict, found.label, found.exact) == (Verdict.FALSIFIED, "robust", True)
+    assert 0 < found.rounding < found.lower and result.witness.optimised.shape == result.witness.y.shape
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no kernel"), MemoryError(), OutOfResources("too large"), KeyError(3)])
+def test_a_label_that_fails_leaves_the_verdict(monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("verify.certificate.robustness._judge", fail)
+    result = solve(problem("abs", FAILS))
+    assert (result.verdict, result.witness.robustness.label) == (Verdict.FALSIFIED, "unlabelled")
+    assert "not compared with rounding" in result.witness.robustness.explanation
