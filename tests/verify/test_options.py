@@ -33,6 +33,7 @@ def test_bad_sizes(text):
 @pytest.mark.parametrize(("name", "value"), [
     ("timeout", 0.0), ("timeout", -1.0), ("timeout", float("nan")), ("timeout", float("inf")), ("device", "tpu"),
     ("device", "cuda:"), ("dtype", "float16"), ("seed", -1), ("threads", 0), ("threads", 10**6),
+    ("semantics", "float16"), ("semantics", ""),
 ])
 def test_bad_values_name_the_option(files, name, value):
     with pytest.raises(InvalidInput, match=f"--{name} takes"):

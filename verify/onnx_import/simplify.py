@@ -26,6 +26,10 @@ from verify.ops import Affine, Concat, Conv, ConvTranspose, Gather, Linear, Resh
 # quotient, folding), and `gamma` has eight to spare.
 FACTORS = 2
 
+SCALES = (2.0**-20, 2.0**20)
+"""Scales that are folded into an operator that rounds: larger or smaller ones would hide what overflows or underflows
+in front of them (`verify.bounds.noise`, LIMIT and TINY have room for `FACTORS` of these)."""
+
 
 def simplify(graph: Graph) -> Graph:
     """The same function with fewer nodes; graphs in other dtypes than float64 are returned as they are."""
@@ -158,7 +162,7 @@ def _folded(graph: Graph, node: Node) -> Match | None:
     first = sole_producer(graph, node)
     if first is None or _fold_underflows(first.op, node.op):
         return None
-    if _rounds(first, node) and (isinstance(first.op, Affine) or None in (first.roundings, node.roundings)):
+    if _rounds(first, node) and not _execution_may_fold(first, node):
         return None
     try:
         op = _fold(first.op, node.op)
@@ -170,6 +174,14 @@ def _folded(graph: Graph, node: Node) -> Match | None:
     # The scale and the shift are terms of their own.
     roundings = first.roundings + node.roundings + 2 if _rounds(first, node) else None
     return Match(node, (replace(node, op=op, inputs=first.inputs, roundings=roundings),), uses=(first,))
+
+
+def _execution_may_fold(first: Node, second: Node) -> bool:
+    """Whether the error bound of the merged operator covers both: an affine map after a layer, see above."""
+    if None in (first.roundings, second.roundings) or not isinstance(second.op, Affine):
+        return False
+    size = torch.ones(()) if second.op.scale is None else second.op.scale.abs()
+    return not isinstance(first.op, Affine) and bool((SCALES[0] <= size.min()) & (size.max() <= SCALES[1]))
 
 
 def _fold_underflows(first: object, second: object) -> bool:

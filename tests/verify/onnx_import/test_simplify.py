@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.verify.onnx_import.graphs import chain, kinds, same_function, tensor
+from verify.graph import Graph, Node
 from verify.onnx_import import simplify as public
 from verify.onnx_import.simplify import (
     drop_identities,
@@ -19,7 +20,7 @@ from verify.onnx_import.simplify import (
     remove_dead_nodes,
     simplify,
 )
-from verify.ops import Add, Affine, Concat, Conv, ConvTranspose, Gather, Linear, Relu, Reshape, Transpose
+from verify.ops import Add, Affine, Concat, Conv, ConvTranspose, Gather, Input, Linear, Relu, Reshape, Transpose
 from verify.query import Case, InputBox, LinearConstraint, Spec, lower
 
 
@@ -216,3 +217,40 @@ def test_surviving_names_keep_their_values():
     wanted = [node.name for node in small.nodes if node.name in graph.by_name]
     before, after = graph.values(x, wanted), small.values(x, wanted)
     assert len(wanted) >= 4 and all(torch.allclose(before[name], after[name]) for name in wanted)
+
+
+def rounding_chain(scale: float, roundings: tuple[int | None, int | None] = (0, 8)) -> Graph:
+    """x -> Linear -> Affine, each with its roundings."""
+    first = Linear(torch.ones(2, 2, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+    second = Affine(torch.tensor(scale, dtype=torch.float64), torch.tensor(-1.0, dtype=torch.float64))
+    return Graph((Node("x", Input((1, 2)), (), (1, 2)), Node("a", first, ("x",), (1, 2), roundings[0]),
+                  Node("b", second, ("a",), (1, 2), roundings[1])), "b")
+
+
+def test_an_affine_map_that_rounds_goes_into_the_layer_before_it_with_its_roundings():
+    (_, merged) = simplify(rounding_chain(0.5)).nodes
+    assert isinstance(merged.op, Linear) and merged.roundings == 0 + 8 + 2
+    assert merged.op.bias_magnitude.min() >= 1.5  # the terms 0.5 and -1 that met in the bias -0.5
+
+
+@pytest.mark.parametrize("scale", [2.0**-21, 2.0**21, 0.0])
+def test_scales_that_would_hide_overflow_or_underflow_stay(scale):
+    assert len(simplify(rounding_chain(scale)).nodes) == 3
+    assert len(simplify(rounding_chain(scale, (None, None))).nodes) == 2
+
+
+@pytest.mark.parametrize("roundings", [(None, 0), (0, None)])
+def test_exact_and_rounding_operators_are_not_merged(roundings):
+    assert len(simplify(rounding_chain(0.5, roundings)).nodes) == 3
+
+
+def test_layers_that_round_are_not_multiplied_and_rounding_identities_stay():
+    weight = torch.ones(2, 2, dtype=torch.float64)
+    x = Node("x", Input((1, 2)), (), (1, 2))
+
+    def chain(roundings: int | None) -> Graph:
+        return Graph((x, Node("a", Affine(), ("x",), (1, 2), roundings), Node("b", Linear(weight), ("a",), (1, 2),
+                      roundings), Node("c", Linear(weight), ("b",), (1, 2), roundings)), "c")
+
+    assert len(simplify(chain(None)).nodes) == 2
+    assert len(simplify(chain(0)).nodes) == 4
