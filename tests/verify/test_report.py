@@ -111,3 +111,13 @@ def test_unwritable_target_is_named(tmp_path):
     with pytest.raises(InvalidInput, match="cannot write"):
         write_json(tmp_path / "folder", {})
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize(("semantics", "words"), [("real", "the network over the reals"),
+                                                  ("float32", "every float32 execution")])
+def test_the_semantics_are_said_everywhere(semantics, words, options):
+    results = [Result.verified(ClosedTree(1, 0.5), semantics=semantics),
+               Result.unknown(Reason.INCOMPLETE, semantics=semantics)]
+    for result in results:
+        assert words in summary(result) and document(options, "unknown", result)["semantics"] == semantics
+    assert document(replace(options, semantics=semantics), "timed-out")["semantics"] == semantics
