@@ -84,6 +84,10 @@ class Call:
             raise self.refuse(f"input {k} is of type {array.dtype}, the network of type {self.dtype}")
         return array.astype(np.float64)
 
+    def number(self, k: int, default: float) -> float:
+        """Input k as one number, `default` where it was left out."""
+        return default if self.value(k) is None else float(self.known(k).reshape(()))
+
     def numbers(self, name: str, k: int, since: int) -> list[int] | None:
         """Integers that are attribute `name` before opset `since` and input k from then on."""
         if self.opset < since:

@@ -13,8 +13,9 @@ All parts of these are exact in float32 except k x. Constants that float64 canno
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable
+from fractions import Fraction
 from types import MappingProxyType
 
 import numpy as np
@@ -22,6 +23,7 @@ import numpy as np
 from verify.certificate.checker.call import Call, Value, Var
 from verify.certificate.checker.onnx_reader import TYPES
 from verify.certificate.checker.ops import Constant, Conv, Dense, Relu, Smooth, Sum
+from verify.certificate.checker.windows import frame, windows
 
 
 def _error(magnitude: np.ndarray) -> np.ndarray:
@@ -38,7 +40,9 @@ def _divided(call: Call, x: Var, divisor: np.ndarray, roundings: int) -> Var:
                       roundings=roundings)
 
 
-def _relu(call: Call, x: Var) -> Var:
+def _relu(call: Call, x: Var, scale: float | None = None, shift: object = None) -> Var:
+    """relu(scale x + shift), the inner part of an exact operator."""
+    x = x if scale is None and shift is None else call.scale(x, scale, shift, roundings=None)
     return call.add(Relu(), x.shape, x)
 
 
@@ -115,51 +119,13 @@ def matmul(call: Call) -> Var:
     return y if weight.ndim == 2 else call.move(y, lambda index: index[..., 0, :] if swap else index[..., 0])
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Windows along each spatial axis: window o reads o * stride + k * dilation - begin for k below `kernel`."""
-
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    begin: tuple[int, ...]
-    end: tuple[int, ...]
-    output: tuple[int, ...]
-
-
-def _frame(call: Call, size: Sequence[int], kernel: Sequence[int] = ()) -> Frame:
-    kernel = tuple(call.attribute("kernel_shape", kernel))
-    stride, dilation = (tuple(call.attribute(name) or (1,) * len(size)) for name in ("strides", "dilations"))
-    pads, auto = call.attribute("pads") or [0] * (2 * len(size)), call.attribute("auto_pad", "NOTSET")
-    ceil = call.attribute("ceil_mode", 0)
-    begin, end = pads[: len(size)], pads[len(size) :]
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        total = [max(0, (-(-n // s) - 1) * s + r - n) for n, s, r in zip(size, stride, reach, strict=True)]
-        begin, end = [t // 2 for t in total], [t - t // 2 for t in total]
-        begin, end = (begin, end) if auto == "SAME_UPPER" else (end, begin)
-    elif auto == "VALID":
-        begin = end = [0] * len(size)
-    elif auto != "NOTSET" or min(pads) < 0:
-        raise call.refuse(f"auto_pad {auto} or negative pads")
-    output = []
-    for n, b, e, r, s in zip(size, begin, end, reach, stride, strict=True):
-        count = (n + b + e - r) // s + 1
-        # One more window that sticks out, unless it would start beyond the image and its front padding.
-        more = ceil and (n + b + e - r) % s > 0 and count * s < n + b
-        output.append(count + bool(more))
-    if min(output) < 1 or min(*kernel, *stride, *dilation) < 1:
-        raise call.refuse(f"windows of {reach} do not fit an image of {list(size)}")
-    return Frame(kernel, stride, dilation, tuple(begin), tuple(end), tuple(output))
-
-
 def conv(call: Call) -> Var:
     x, weight = call.var(0), call.weight(1)
     bias, groups = None if call.value(2) is None else call.weight(2), call.attribute("group", 1)
     if len(x.shape) not in (3, 4) or weight.ndim != len(x.shape) or x.shape[1] != weight.shape[1] * groups or (
             len(weight) % groups) or (bias is not None and bias.shape != weight.shape[:1]):
         raise call.refuse(f"weights {list(weight.shape)} in {groups} groups do not fit an input {list(x.shape)}")
-    f, flat = _frame(call, x.shape[2:], weight.shape[2:]), len(x.shape) == 3
+    f, flat = frame(call, x.shape[2:], weight.shape[2:]), len(x.shape) == 3
     if f.kernel != weight.shape[2:]:
         raise call.refuse("kernel_shape is not that of the weights")
     # One dimension is two of height 1.
@@ -169,24 +135,6 @@ def conv(call: Call) -> Var:
               (*zero, *f.begin, *zero, *f.end), (*one, *f.dilation), groups)
     y = call.add(op, (x.shape[0], len(weight), *one, *f.output), x)
     return call.move(y, lambda index: index[:, :, 0]) if flat else y
-
-
-def _windows(call: Call, x: Var, f: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """What the windows read, (k, b, c, *output) flat positions in x, and which of that lies in the image."""
-    index, rank = x.index, len(f.kernel)
-    inside = np.ones(x.shape, dtype=bool)
-    for axis, size in enumerate(x.shape[2:]):
-        read = np.arange(f.kernel[axis])[:, None] * f.dilation[axis] - f.begin[axis]
-        read = read + np.arange(f.output[axis]) * f.stride[axis]
-        valid = (read >= 0) & (read < size)
-        if not valid.any(axis=0).all():
-            raise call.refuse("a window lies entirely in the padding")
-        read = np.where(valid, read, read[valid.argmax(axis=0), np.arange(read.shape[1])])
-        index, inside = (np.take(part, read, 2 + 2 * axis) for part in (index, inside))
-        inside = inside & valid.reshape(*valid.shape, *(1 for _ in x.shape[3 + axis :]))
-    order = [*range(2, 2 + 2 * rank, 2), 0, 1, *range(3, 3 + 2 * rank, 2)]
-    index, inside = (part.transpose(order).reshape(-1, *x.shape[:2], *f.output) for part in (index, inside))
-    return index, inside
 
 
 def _largest(call: Call, x: Var, index: np.ndarray) -> Var:
@@ -205,16 +153,13 @@ def _largest(call: Call, x: Var, index: np.ndarray) -> Var:
 def max_pool(call: Call) -> Var:
     x = call.var(0)
     call.attribute("storage_order")
-    return _largest(call, x, _windows(call, x, _frame(call, x.shape[2:]))[0])
+    return _largest(call, x, windows(call, x, frame(call, x.shape[2:]))[0])
 
 
 def average_pool(call: Call) -> Var:
     x = call.var(0)
-    f, padding = _frame(call, x.shape[2:]), call.attribute("count_include_pad", 0)
-    index, inside = _windows(call, x, f)
-    parts = zip(f.output, f.stride, f.kernel, f.dilation, f.begin, x.shape[2:], f.end, strict=True)
-    if any((o - 1) * s + (k - 1) * d + 1 > b + n + e for o, s, k, d, b, n, e in parts):
-        raise call.refuse("ceil_mode with windows that stick out of the padded image")
+    index, inside = windows(call, x, frame(call, x.shape[2:], sticks_out=False))
+    padding = call.attribute("count_include_pad", 0)
     y = _total(call, x, np.moveaxis(np.where(inside, index, -1), 0, -1))
     return _divided(call, y, np.float64(len(index)) if padding else inside.sum(axis=0), 2)
 
@@ -226,7 +171,7 @@ def reduce(call: Call) -> Var:
         axes = list(range(2, len(x.shape)))
     else:
         axes = call.numbers("axes", 1, 13 if kind == "ReduceSum" else 18)
-    if not axes and call.attribute("noop_with_empty_axes", 0):
+    if call.attribute("noop_with_empty_axes", 0) and not axes:
         return x
     axes = sorted({range(len(x.shape))[a] for a in axes or range(len(x.shape))})
     rest, keep = [k for k in range(len(x.shape)) if k not in axes], call.attribute("keepdims", 1)
@@ -252,9 +197,8 @@ def batch_normalization(call: Call) -> Var:
 
 def leaky_relu(call: Call) -> Var:
     x, slope = call.var(0), call.attribute("alpha", float(np.float32(0.01)))
-    rest = 1 - slope
-    exact = 1 - rest == slope and abs(slope) <= 2.0**20
-    positive = call.scale(_relu(call, x), rest, error=None if exact else _error(np.float64(rest)), roundings=None)
+    error = None if Fraction(1 - slope) == 1 - Fraction(slope) else _error(np.float64(1 - slope))
+    positive = call.scale(_relu(call, x), 1 - slope, error=error, roundings=None)
     return _sum(call, call.scale(x, slope), positive)
 
 
@@ -264,20 +208,17 @@ def _clip(call: Call, x: Var, low: float, high: float) -> Var:
     if low == -math.inf:
         if high == math.inf:
             return x
-        room = _relu(call, call.scale(x, -1.0, high, roundings=None))
-        return call.scale(room, -1.0, high, roundings=None)
-    above = _relu(call, call.scale(x, None, -low, roundings=None))
+        return call.scale(_relu(call, x, -1.0, high), -1.0, high, roundings=None)
+    above = _relu(call, x, shift=-low)
     if high < math.inf:
-        above = _sum(call, above, _relu(call, call.scale(x, None, -high, roundings=None)), -1)
+        above = _sum(call, above, _relu(call, x, shift=-high), -1)
     return call.scale(above, None, low, roundings=None)
 
 
 def clip(call: Call) -> Var:
     if call.opset < 11:
-        limits = [call.attribute("min", -math.inf), call.attribute("max", math.inf)]
-    else:
-        limits = [d if call.value(k) is None else float(call.known(k)) for k, d in ((1, -math.inf), (2, math.inf))]
-    return _clip(call, call.var(0), *limits)
+        return _clip(call, call.var(0), call.attribute("min", -math.inf), call.attribute("max", math.inf))
+    return _clip(call, call.var(0), call.number(1, -math.inf), call.number(2, math.inf))
 
 
 def extreme(call: Call) -> Var:
@@ -299,58 +240,79 @@ def _pair(call: Call, a: Value, b: Value, sign: int) -> Var:
     if b.size == 1 and b.ndim <= len(a.shape):
         limit = float(b.reshape(()))
         return _clip(call, a, limit, math.inf) if sign > 0 else _clip(call, a, -math.inf, limit)
-    over = _relu(call, call.scale(a, sign, -sign * b.astype(np.float64), roundings=None))
-    return call.scale(over, sign, b, roundings=None)
+    return call.scale(_relu(call, a, sign, -sign * b.astype(np.float64)), sign, b, roundings=None)
 
 
 def absolute(call: Call) -> Var:
     x = call.var(0)
-    return _sum(call, _relu(call, x), _relu(call, call.scale(x, -1.0, roundings=None)))
+    return _sum(call, _relu(call, x), _relu(call, x, -1.0))
+
+
+def negative(call: Call) -> Var:
+    return call.scale(call.var(0), -1.0, roundings=None)
 
 
 def nonlinear(call: Call) -> Var:
     x, kind = call.var(0), call.node.op_type
-    return call.add(Relu() if kind == "Relu" else Smooth(kind.lower()), x.shape, x)
+    return _relu(call, x) if kind == "Relu" else call.add(Smooth(kind.lower()), x.shape, x)
 
 
-def reshape(call: Call) -> Value:
-    x, sizes = call.value(0), [int(v) for v in call.known(1)]
+def moved(how: Callable[[Call, np.ndarray], np.ndarray]) -> Callable[[Call], Value]:
+    """The operator that moves entries as `how` moves those of an array of the input's shape."""
+    return lambda call: call.move(call.value(0), lambda index: how(call, index))
+
+
+def reshape(call: Call, index: np.ndarray) -> np.ndarray:
+    sizes = [int(v) for v in call.known(1)]
     if not call.attribute("allowzero", 0):
-        sizes = [x.shape[k] if size == 0 else size for k, size in enumerate(sizes)]
-    return call.move(x, lambda index: index.reshape(sizes))
+        sizes = [index.shape[k] if size == 0 else size for k, size in enumerate(sizes)]
+    if min(sizes, default=0) < -1:
+        raise call.refuse(f"sizes {sizes}")
+    return index.reshape(sizes)
 
 
-def flatten(call: Call) -> Value:
-    x, axis = call.value(0), call.attribute("axis", 1)
-    rows = math.prod(x.shape[:axis])
-    return call.move(x, lambda index: index.reshape(rows, -1))
+def flatten(call: Call, index: np.ndarray) -> np.ndarray:
+    return index.reshape(math.prod(index.shape[: call.attribute("axis", 1)]), -1)
 
 
-def squeeze(call: Call) -> Value:
-    x, axes = call.value(0), call.numbers("axes", 1, 13)
-    if call.node.op_type == "Unsqueeze":
-        return call.move(x, lambda index: np.expand_dims(index, tuple(axes)))
-    return call.move(x, lambda index: np.squeeze(index, tuple(axes) if axes else None))
+def squeeze(call: Call, index: np.ndarray) -> np.ndarray:
+    axes = call.numbers("axes", 1, 13)
+    return np.squeeze(index, tuple(axes) if axes else None)
 
 
-def slice_(call: Call) -> Value:
-    x = call.value(0)
+def unsqueeze(call: Call, index: np.ndarray) -> np.ndarray:
+    return np.expand_dims(index, tuple(call.numbers("axes", 1, 13)))
+
+
+def transpose(call: Call, index: np.ndarray) -> np.ndarray:
+    return np.transpose(index, call.attribute("perm"))
+
+
+def gather(call: Call, index: np.ndarray) -> np.ndarray:
+    return np.take(index, call.known(1), call.attribute("axis", 0))
+
+
+def expand(call: Call, index: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(index, np.broadcast_shapes(index.shape, tuple(call.known(1))))
+
+
+def slice_(call: Call, index: np.ndarray) -> np.ndarray:
     starts, ends, axes = (call.numbers(name, k, 10) for k, name in enumerate(("starts", "ends", "axes"), 1))
     steps = call.numbers("", 4, 10) or [1] * len(starts)
-    cut = [slice(None)] * len(x.shape)
+    cut = [slice(None)] * index.ndim
     for start, end, axis, step in zip(starts, ends, axes or range(len(starts)), steps, strict=True):
         # Python would read an end before the first entry, -1 when clamped, as the last one.
-        cut[axis] = slice(start, None if step < 0 and end < -x.shape[axis] else end, step)
-    return call.move(x, lambda index: index[tuple(cut)])
+        cut[axis] = slice(start, None if step < 0 and end < -index.shape[axis] else end, step)
+    return index[tuple(cut)]
 
 
 def split(call: Call) -> tuple[Value, ...]:
     x, axis, count = call.value(0), call.attribute("axis", 0), len(call.node.outputs)
-    sizes = call.numbers("split", 1, 13)
+    sizes, count = call.numbers("split", 1, 13), call.attribute("num_outputs", count)
     if not sizes:
-        largest = -(-x.shape[axis] // call.attribute("num_outputs", count))
+        largest = -(-x.shape[axis] // count)
         sizes = [min(largest, x.shape[axis] - k * largest) for k in range(count)]
-    if len(sizes) != count or sum(sizes) != x.shape[axis] or min(sizes) < 1:
+    if len(sizes) != len(call.node.outputs) or sum(sizes) != x.shape[axis] or min(sizes) < 1:
         raise call.refuse(f"sizes {sizes} for {count} parts of an axis of size {x.shape[axis]}")
     ends = np.cumsum(sizes)
     return tuple(call.move(x, lambda index, e=e, s=s: np.take(index, range(e - s, e), axis))
@@ -358,7 +320,7 @@ def split(call: Call) -> tuple[Value, ...]:
 
 
 def concat(call: Call) -> Value:
-    values, axis = [call.value(k) for k in range(len(call.inputs))], call.attribute("axis")
+    values, axis = [call.value(k) for k in range(len(call.inputs))], operator.index(call.attribute("axis"))
     if not any(isinstance(value, Var) for value in values):
         return np.concatenate(values, axis)
     parts = [call.var(k) for k, value in enumerate(values) if isinstance(value, Var) or value.size]
@@ -368,7 +330,7 @@ def concat(call: Call) -> Value:
 
 def pad(call: Call) -> Var:
     x, mode, pads = call.var(0), call.attribute("mode", "constant"), call.numbers("pads", 1, 11)
-    fill = call.attribute("value", 0.0) if call.opset < 11 else 0.0 if call.value(2) is None else float(call.known(2))
+    fill = call.attribute("value", 0.0) if call.opset < 11 else call.number(2, 0.0)
     axes = (call.numbers("axes", 3, 18) if call.opset >= 18 else None) or list(range(len(x.shape)))
     widths = [(0, 0)] * len(x.shape)
     for axis, begin, end in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
@@ -392,7 +354,7 @@ def cast(call: Call) -> Value:
 def unchanged(call: Call) -> Value:
     if call.node.op_type == "Dropout":
         call.attribute("ratio"), call.attribute("seed"), call.value(1)
-        if call.value(2) is not None and call.known(2).any():
+        if call.number(2, 0):
             raise call.refuse("training mode; inference would be accepted")
     return call.value(0)
 
@@ -404,39 +366,23 @@ def constant(call: Call) -> np.ndarray:
     return value if name == "value" else np.array(value, dtype=kinds[name])
 
 
+def shape(call: Call) -> np.ndarray:
+    return np.array(call.value(0).shape[call.attribute("start", 0) : call.attribute("end")], dtype=np.int64)
+
+
 def constant_of_shape(call: Call) -> np.ndarray:
     return np.full(call.known(0), call.attribute("value", np.zeros(1, np.float32))[0])
-
-
-def expand(call: Call) -> Value:
-    x = call.value(0)
-    shape = np.broadcast_shapes(x.shape, tuple(call.known(1)))
-    return call.move(x, lambda index: np.broadcast_to(index, shape))
-
-
-def transpose(call: Call) -> Value:
-    order = call.attribute("perm")
-    return call.move(call.value(0), lambda index: np.transpose(index, order))
-
-
-def gather(call: Call) -> Value:
-    at, axis = call.known(1), call.attribute("axis", 0)
-    return call.move(call.value(0), lambda index: np.take(index, at, axis))
 
 
 OPERATORS = MappingProxyType({
     "Abs": absolute, "Add": add, "AveragePool": average_pool, "BatchNormalization": batch_normalization, "Cast": cast,
     "Clip": clip, "Concat": concat, "Constant": constant, "ConstantOfShape": constant_of_shape, "Conv": conv,
-    "Div": multiply, "Dropout": unchanged, "Expand": expand, "Flatten": flatten, "Gemm": gemm,
-    "GlobalAveragePool": reduce, "Identity": unchanged, "LeakyRelu": leaky_relu, "MatMul": matmul, "Max": extreme,
-    "MaxPool": max_pool, "Min": extreme, "Mul": multiply, "Pad": pad, "ReduceMean": reduce, "ReduceSum": reduce,
-    "Relu": nonlinear, "Reshape": reshape, "Sigmoid": nonlinear, "Slice": slice_, "Split": split, "Squeeze": squeeze,
-    "Sub": add, "Tanh": nonlinear, "Unsqueeze": squeeze,
-    "Gather": gather,
-    "Neg": lambda call: call.scale(call.var(0), -1.0, roundings=None),
-    "Shape": lambda call: np.array(
-        call.value(0).shape[call.attribute("start", 0) : call.attribute("end")], dtype=np.int64),
-    "Transpose": transpose,
+    "Div": multiply, "Dropout": unchanged, "Expand": moved(expand), "Flatten": moved(flatten), "Gather": moved(gather),
+    "Gemm": gemm, "GlobalAveragePool": reduce, "Identity": unchanged, "LeakyRelu": leaky_relu, "MatMul": matmul,
+    "Max": extreme, "MaxPool": max_pool, "Min": extreme, "Mul": multiply, "Neg": negative, "Pad": pad,
+    "ReduceMean": reduce, "ReduceSum": reduce, "Relu": nonlinear, "Reshape": moved(reshape), "Shape": shape,
+    "Sigmoid": nonlinear, "Slice": moved(slice_), "Split": split, "Squeeze": moved(squeeze), "Sub": add,
+    "Tanh": nonlinear, "Transpose": moved(transpose), "Unsqueeze": moved(unsqueeze),
 })
 FOLDED = frozenset({
     "Add", "Sub", "Mul", "Div", "Cast", "Concat", "ConstantOfShape", "Dropout", "Expand", "Flatten", "Gather",

@@ -50,6 +50,23 @@ def test_several_operators_in_a_row():
     agrees(model(nodes, (1, 6), [constant("sizes", [3, 3], np.int64), constant("c", [[1.0, 2]])]).SerializeToString())
 
 
+@pytest.mark.parametrize(
+    "proto",
+    [
+        single("ReduceSum", (2, 3), [ints(1)], noop_with_empty_axes=1),
+        single("ReduceSum", (2, 3), [ints()], noop_with_empty_axes=1),
+        single("MaxPool", (1, 1, 5, 5), kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1),
+        single("Split", (1, 4), opset=18, axis=1, num_outputs=1),
+        single("Gemm", (2, 3), [normal(4, 3)], alpha=0.3, transB=1),
+        single("Gemm", (3, 2), [normal(3, 4), normal(4)], transA=1),
+        single("Min", (1, 5), [normal(5)], order=["c0", "x"]),
+    ],
+    ids=lambda proto: proto.graph.node[0].op_type,
+)
+def test_further_forms(proto):
+    agrees(proto.SerializeToString())
+
+
 @pytest.mark.parametrize("opset", [8, 13])
 def test_shapes_that_are_computed(opset):
     axes = {"axes": [0]} if opset < 13 else {}
@@ -203,7 +220,13 @@ def test_weights_are_those_of_the_file():
         (single("Transpose", (1, 3), perm=[0, 0]), "malformed"),
         (single("Reshape", (1, 4), [ints(-1, -1)]), "malformed"),
         (single("Unsqueeze", (1, 3), [ints(0, 0)]), "malformed"),
+        (single("Reshape", (1, 4), [ints(-2, 4)]), "sizes"),
         (single("Add", (1, 3), [normal(4)]), "malformed"),
+        (single("Concat", (1, 3), order=["x", "x"]), "malformed"),
+        (single("MaxPool", (1, 1, 2, 2), kernel_shape=[3, 3], ceil_mode=1), "do not fit"),
+        (single("MaxPool", (1, 1, 3, 3), kernel_shape=[2, 2], pads=[0, 0, 0]), "malformed"),
+        (single("Split", (1, 4), opset=18, axis=1, num_outputs=2), "parts"),
+        (single("Max", (1, 2), [np.float32([0, np.inf])]), "infinite"),
         (single("Softmax", (1, 3)), "not supported"),
     ],
 )
