@@ -43,7 +43,7 @@ def noise(node: Node, inputs: list[Interval]) -> Tensor | None:
     magnitudes = [interval.magnitude for interval in inputs]
     if isinstance(node.op, SShaped):
         return torch.full_like(magnitudes[0], SMOOTH)
-    terms = node.op.terms(*(tuple(m.shape[1:]) for m in magnitudes)) + node.roundings
+    terms = node.op.forward_terms(*(tuple(m.shape[1:]) for m in magnitudes)) + node.roundings
     unit = gamma(terms, torch.float32)
     # An input or a weight that is flushed to zero loses at most TINY: in |W| m as if the inputs were that much larger,
     # and TINY m for the weights.

@@ -92,6 +92,10 @@ class LinearOp(Op):
         """How many products one entry sums, of the output going forward or of the input in `pull_back`, at most."""
         return 1
 
+    def forward_terms(self, *shapes: Shape) -> int:
+        """How many terms one entry of the output sums, the offset included, at most."""
+        return self.terms(*shapes)
+
     def rounding(self, *magnitudes: Tensor) -> Tensor:
         """Bounds the rounding error of `evaluate` (any order of summation) and of the folded weights themselves,
         in either direction, for inputs of at most these magnitudes: gamma (|W| m + |b|)."""

@@ -95,7 +95,10 @@ class Conv(_ConvBase):
 
     def terms(self, *shapes: Shape) -> int:
         kernel = self.weight[0, 0].numel()
-        return max(self.weight[0].numel() + 1, self.weight.shape[0] // self.groups * kernel)
+        return max(self.forward_terms(*shapes), self.weight.shape[0] // self.groups * kernel)
+
+    def forward_terms(self, *shapes: Shape) -> int:
+        return self.weight[0].numel() + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,3 +136,6 @@ class ConvTranspose(_ConvBase):
     def terms(self, *shapes: Shape) -> int:
         kernel = self.weight[0, 0].numel()
         return max(self.weight.shape[0] // self.groups, self.weight.shape[1]) * kernel + 1
+
+    def forward_terms(self, *shapes: Shape) -> int:
+        return self.weight.shape[0] // self.groups * self.weight[0, 0].numel() + 1

@@ -57,6 +57,9 @@ class Linear(LinearOp):
     def terms(self, *shapes: Shape) -> int:
         return max(self.weight.shape[1] + 1, self.weight.shape[0])
 
+    def forward_terms(self, *shapes: Shape) -> int:
+        return self.weight.shape[1] + 1
+
     def rounding(self, *magnitudes: Tensor) -> Tensor:
         total = super().rounding(*magnitudes)
         if self.row_noise is not None:

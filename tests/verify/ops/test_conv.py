@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from verify.errors import ShapeMismatch
-from verify.ops import Conv, ConvTranspose
+from verify.ops import Add, Conv, ConvTranspose, Linear, Sum
 
 IMAGE = torch.tensor([[[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]]])
 
@@ -35,3 +35,12 @@ def test_terms_of_both_directions():
     wide = Conv(torch.ones(8, 1, 3, 3))
     assert wide.terms((1, 1, 5, 5)) == 72 and Conv(torch.ones(1, 8, 3, 3)).terms((1, 8, 5, 5)) == 73
     assert ConvTranspose(torch.ones(1, 8, 3, 3)).terms((1, 1, 5, 5)) == 73
+
+
+def test_terms_of_the_output_alone():
+    """What an execution sums, offset included: the transpose may sum far more."""
+    assert Conv(torch.ones(8, 1, 3, 3)).forward_terms((1, 1, 5, 5)) == 10
+    assert Conv(torch.ones(8, 2, 3, 3), groups=4).forward_terms((1, 8, 5, 5)) == 19
+    assert ConvTranspose(torch.ones(4, 8, 3, 3), groups=2).forward_terms((1, 4, 5, 5)) == 19
+    assert Linear(torch.ones(50, 3)).forward_terms((1, 3)) == 4
+    assert Sum((1,)).forward_terms((1, 7)) == 7 and Add().forward_terms((1, 2), (1, 2)) == 2
