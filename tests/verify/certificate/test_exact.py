@@ -10,6 +10,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.soundness import random_networks
+from tests.soundness.exact import ExactNetwork
 from verify.certificate.exact import Digits, exact_output
 from verify.errors import OutOfResources, UnsupportedOperator
 from verify.graph import Graph, Node
@@ -110,6 +112,17 @@ def test_all_exact_operators_of_a_network():
     assert len(exact) == 4 and max(map(abs, exact)) > Fraction(1, 10)
     assert all(abs(float(a) - b) < 1e-13 for a, b in zip(exact, ours, strict=True))
     assert any(float(a) != b for a, b in zip(exact, ours, strict=True)) or exact[0].denominator > 2**52
+
+
+@pytest.mark.parametrize("seed", range(32))
+def test_equal_to_an_independent_rational_evaluation(seed):
+    """All kinds of random networks of the soundness laboratory, batch normalisation and averages included (as they are
+    in the graph), at the corners and the middle of their boxes."""
+    posed = random_networks.problem(seed)
+    graph = from_bytes(posed.onnx).graph
+    box = posed.spec.cases[0].box
+    for x in (box.inner_lower, box.inner_upper, (box.inner_lower + box.inner_upper) / 2):
+        assert exact_output(graph, x, math.inf) == ExactNetwork.of(graph).evaluate([Fraction(float(v)) for v in x])
 
 
 def test_refusals():
