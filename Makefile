@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint install
+.PHONY: demo test lint install soundness
 
 demo: $(STAMP)
 	@BIN=$(BIN) sh examples/demo.sh
@@ -16,6 +16,11 @@ test: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+
+# The soundness laboratory, with everything: hours. `make soundness SOUNDNESS_ARGS="--seconds 600"` for less.
+SOUNDNESS_ARGS ?= --full --jobs 2
+soundness: $(STAMP)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.soundness $(SOUNDNESS_ARGS)
 
 install: $(STAMP)
 

@@ -267,13 +267,8 @@ def _spec(rng: np.random.Generator, run, input_shape: tuple[int, ...], outputs: 
     return Spec(inputs, outputs, tuple(cases), "random")
 
 
-def problem(seed: int) -> Problem:
-    """The problem of a seed; kinds take turns, and unclear draws are replaced by the next one of the same stream."""
-    rng = np.random.default_rng(seed)
-    build = tuple(KINDS.values())[seed % len(KINDS)]
-    shape = (1, 1, 3, 3) if build in IMAGES else (1, int(rng.integers(1, 6)))
-    builder = Builder(rng, shape)
-    data = builder.model(*build(builder))
+def pose(seed: int, rng: np.random.Generator, kind: str, data: bytes, shape: tuple[int, ...]) -> Problem:
+    """A property for the network `data` with input `shape`; unclear draws are replaced by the next one of `rng`."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     outputs = session.get_outputs()[0].shape[1]
     exact = ExactNetwork.of(from_bytes(data).graph)
@@ -281,4 +276,13 @@ def problem(seed: int) -> Problem:
         spec = _spec(rng, lambda x: session.run(None, {"x": x})[0].reshape(-1), shape, outputs)
         near, far = (find_unsafe(exact, moved(spec, by)) for by in (-MARGIN, MARGIN))
         if (near is None) == (far is None):
-            return Problem(seed, build.__name__, data, exact, spec, far)
+            return Problem(seed, kind, data, exact, spec, far)
+
+
+def problem(seed: int) -> Problem:
+    """The problem of a seed; kinds take turns."""
+    rng = np.random.default_rng(seed)
+    build = tuple(KINDS.values())[seed % len(KINDS)]
+    shape = (1, 1, 3, 3) if build in IMAGES else (1, int(rng.integers(1, 6)))
+    builder = Builder(rng, shape)
+    return pose(seed, rng, build.__name__, builder.model(*build(builder)), shape)
