@@ -65,7 +65,7 @@ def write_proof(path: Path, network: bytes, spec: bytes, asked: Spec, recording:
     try:
         with np.errstate(all="ignore"):
             writer = _Writer(load_network(network), semantics == "float32", budget, progress)
-            cases = read_spec(spec.decode("utf-8")).cases
+            cases = read_spec(spec).cases
             body = [writer.case(case, _Counterpart.find(case, asked, recording)) for case in cases]
         header = {"claim": "unsat", "network_sha256": hashlib.sha256(network).hexdigest(),
                   "spec_sha256": hashlib.sha256(spec).hexdigest(), "semantics": semantics,

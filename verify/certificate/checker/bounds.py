@@ -22,10 +22,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from verify.certificate.checker import smooth
-from verify.certificate.checker.collapse import Collapsed, Layer
+from verify.certificate.checker.arithmetic import Float64
+from verify.certificate.checker.collapse import Collapsed, Layer, unstable
 
-CHUNK = 4096
-"""Rows per pass when bounds of neurons are computed."""
+CHUNK_ENTRIES = 2**17
+"""Entries of the coefficients that one pass works on: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +72,9 @@ def smooth_columns(net: Collapsed) -> np.ndarray:
 
 
 def default_alpha(net: Collapsed, domains: Domains) -> np.ndarray:
-    """CROWN's choice for ReLU, the line that leaves the smaller area: 1 where u > -l, otherwise 0; 0 (the first
-    candidate) for smooth neurons. (n, U)"""
-    return ((domains.upper > -domains.lower) & ~smooth_columns(net)).astype(np.float64)
+    """CROWN's choice for ReLU, the line that leaves the smaller area: 1 where u > -l, otherwise 0 (rounding must not
+    decide where both are equal); 0, the first candidate, for smooth neurons. (n, U)"""
+    return ((domains.upper * (1 - 2.0**-30) > -domains.lower) & ~smooth_columns(net)).astype(np.float64)
 
 
 def lines(net: Collapsed, domains: Domains, alpha: np.ndarray, position: np.ndarray | None = None) -> Lines:
@@ -133,39 +134,42 @@ def push(net: Collapsed, signs: np.ndarray, line: Lines, weight: np.ndarray, bia
          beta: np.ndarray | None = None) -> Pushed:
     """Rows weight v + bias (n, width), (n,), known within +-error (n,) float64, as linear functions of x below them.
     Arrays of one row serve all. `signs`, `beta` (n or 1, U)."""
-    a = net.arithmetic
+    a, zero = net.arithmetic, net.arithmetic.lift(np.zeros(1))
     n = max(len(weight), len(line.lower_slope), len(signs))
     form = np.broadcast_to(weight, (n, net.width)).copy()
     offset, error = np.broadcast_to(bias, (n,)).copy(), np.broadcast_to(error, (n,)).astype(np.float64)
-    reach, zero = net.reach, a.lift(np.zeros(1))
-    total = None if a.exact else np.abs(form) @ reach + np.abs(offset)
-    for layer in reversed(net.layers):
+    gamma = a.gamma(net.width + 4 * len(net.layers) + 16)
+    if not a.exact:
+        error = error + gamma * (np.abs(form) @ net.reach + np.abs(offset))
+    for layer, (per_slope, per_coefficient) in zip(reversed(net.layers), reversed(net.charges), strict=True):
         columns = slice(layer.start, layer.start + layer.size)
         c = slice(layer.start - net.inputs, columns.stop - net.inputs)
         coefficient = form[:, columns]
         positive = np.maximum(coefficient, zero)
         negative = coefficient - positive
         s = positive * a.lift(line.lower_slope[:, c]) + negative * a.lift(line.upper_slope[:, c])
-        offset = offset + (negative * a.lift(line.upper_intercept[:, c])).sum(1)
+        offset = offset + _dot(negative, a.lift(line.upper_intercept[:, c]))
         if layer.kind != "relu":
-            offset = offset + (positive * a.lift(line.lower_intercept[:, c])).sum(1)
+            offset = offset + _dot(positive, a.lift(line.lower_intercept[:, c]))
         if beta is not None:
             s = s - a.lift(beta[:, c] * signs[:, c])
         offset = offset + s @ layer.bias
-        form[:, : layer.start] = form[:, : layer.start] + s @ layer.weight
-        size = a.above(np.abs(s))
-        error = error + size @ layer.error
+        form[:, : layer.start] += s @ layer.weight
+        error = error + a.above(np.abs(s)) @ per_slope
         if not a.exact:
-            pre = np.maximum(np.abs(layer.lower), np.abs(layer.upper))
-            own = np.abs(layer.weight) @ reach[: layer.start] + np.abs(layer.bias)
-            # Slopes meet |z|; intercepts are at most |z| + 1 in size; beta <= |s| + |coefficient|.
-            total = total + size @ (own + pre) + np.abs(coefficient) @ (3 * pre + 2)
+            error = error + (positive - negative) @ per_coefficient
     x = form[:, : net.inputs]
     if not a.exact:
-        total = total + np.abs(x) @ reach[: net.inputs]
-        error = error + a.gamma(net.width + 4 * len(net.layers) + 16) * total
-        error = error + a.tiny * (1 + reach.sum() + 2 * net.unstable)
+        error = error + gamma * (np.abs(x) @ net.reach[: net.inputs])
+        error = error + a.tiny * (1 + net.reach.sum() + 2 * net.unstable)
     return Pushed(x, offset, error * (1 + 2.0**-40))
+
+
+def _dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Products summed over the last axis, (n, u) and (n or 1, u): (n,)."""
+    if left.dtype == object:
+        return (left * right).sum(1)
+    return np.einsum("nu,nu->n", left, np.broadcast_to(right, left.shape))
 
 
 def minimum(net: Collapsed, domains: Domains, line: Lines, weight: np.ndarray, bias: np.ndarray, error: np.ndarray,
@@ -176,7 +180,7 @@ def minimum(net: Collapsed, domains: Domains, line: Lines, weight: np.ndarray, b
     found = push(net, domains.signs, line, weight, bias, error, beta)
     rising = np.maximum(found.x, a.lift(np.zeros(1)))
     low, high = a.lift(domains.x_lower), a.lift(domains.x_upper)
-    bound = found.offset + (rising * low).sum(1) + ((found.x - rising) * high).sum(1)
+    bound = found.offset + _dot(rising, low) + _dot(found.x - rising, high)
     if a.exact:
         return a.below(bound - a.lift(found.error))
     return bound - found.error - 2.0**-50 * np.abs(bound)
@@ -185,16 +189,19 @@ def minimum(net: Collapsed, domains: Domains, line: Lines, weight: np.ndarray, b
 def both_sides(net: Collapsed) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of every row of `net` on its whole box with default lines: two arrays (r,)."""
     domain = whole(net)
-    line = lines(net, domain, default_alpha(net, domain))
-    low, high = [], []
-    for start in range(0, len(net.weight), CHUNK // 2):
-        part = slice(start, start + CHUNK // 2)
-        weight, bias, error = net.weight[part], net.bias[part], net.error[part]
-        found = minimum(net, domain, line, np.concatenate([weight, -weight]), np.concatenate([bias, -bias]),
-                        np.concatenate([error, error]))
-        low.append(found[: len(weight)])
-        high.append(-found[len(weight) :])
-    return _proved(np.concatenate(low)), -_proved(-np.concatenate(high))
+    line, size = lines(net, domain, default_alpha(net, domain)), len(net.weight)
+    bound = np.empty(2 * size)
+    for part in _chunks(2 * size, net.width):
+        rows, sign = part % size, net.arithmetic.lift(np.where(part < size, 1.0, -1.0))
+        bound[part] = minimum(net, domain, line, net.weight[rows] * sign[:, None], net.bias[rows] * sign,
+                              net.error[rows])
+    return _proved(bound[:size]), -_proved(bound[size:])
+
+
+def _chunks(count: int, width: int) -> list[np.ndarray]:
+    """0 .. count - 1 in pieces of as many rows as fit into the cache."""
+    size = max(1, CHUNK_ENTRIES // max(width, 1))
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _proved(bound: np.ndarray) -> np.ndarray:
@@ -203,33 +210,77 @@ def _proved(bound: np.ndarray) -> np.ndarray:
 
 
 def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
-    """Every domain with the bounds of its unsplit unstable neurons computed again on it with default lines, layer by
-    layer, and a mask (n,) of the domains that are thereby proved to be empty."""
-    lower, upper = (np.repeat(side, len(domains) // len(side), 0).copy() for side in (domains.lower, domains.upper))
-    known = replace(domains, lower=lower, upper=upper)
+    """Every domain with the bounds of its unsplit neurons computed again on it, layer by layer, and a mask (n,) of the
+    domains that are thereby proved to be empty.
+
+    First by intervals, then, for neurons that these leave unstable, by passes with default lines: the side to which the
+    interval leans, and the other one unless the first has made a ReLU stable.
+    """
+    lower, upper = domains.lower.copy(), domains.upper.copy()
     empty = np.zeros(len(domains), dtype=bool)
-    for position, layer in enumerate(net.layers):
+    reach_low, reach_high = np.zeros((len(domains), net.width)), np.zeros((len(domains), net.width))
+    reach_low[:, : net.inputs], reach_high[:, : net.inputs] = domains.x_lower, domains.x_upper
+    for layer, below in zip(net.layers, net.prefixes, strict=True):
         c = slice(layer.start - net.inputs, layer.start - net.inputs + layer.size)
-        open_ = (domains.signs[:, c] == 0)
-        if layer.kind == "relu":
-            open_ &= (lower[:, c] < 0) & (upper[:, c] > 0)
-        domain, neuron = np.nonzero(open_)
-        below, count = net.prefix(position), layer.start - net.inputs
-        view = Domains(known.x_lower, known.x_upper, lower[:, :count], upper[:, :count], known.signs[:, :count])
-        line = lines(below, view, default_alpha(below, view))
-        for start in range(0, len(domain), CHUNK):
-            d, k = domain[start : start + CHUNK], neuron[start : start + CHUNK]
-            own, mine = view[d], line[d]
-            low = _proved(minimum(below, own, mine, layer.weight[k], layer.bias[k], layer.error[k]))
-            high = -_proved(minimum(below, own, mine, -layer.weight[k], -layer.bias[k], layer.error[k]))
-            lower[d, c.start + k] = np.maximum(lower[d, c.start + k], low)
-            upper[d, c.start + k] = np.minimum(upper[d, c.start + k], high)
-        crossed = (lower[:, c] > upper[:, c]).any(1)
+        low, high = lower[:, c], upper[:, c]
+        free = domains.signs[:, c] == 0
+        found = _intervals(below, layer, reach_low[:, : layer.start], reach_high[:, : layer.start])
+        np.maximum(low, found[0], out=low, where=free)
+        np.minimum(high, found[1], out=high, where=free)
+        before = Domains(domains.x_lower, domains.x_upper, lower[:, : c.start], upper[:, : c.start],
+                         domains.signs[:, : c.start])
+        line = lines(below, before, default_alpha(below, before))
+        relu = layer.kind == "relu"
+        rising = low + high > 0
+        for turn in (rising, ~rising):
+            open_ = free & unstable(low, high) if relu else free
+            for side, wanted in ((1.0, open_ & turn), (-1.0, open_ & ~turn)):
+                d, k = np.nonzero(wanted)
+                bound = _rows_on(below, before, line, layer, d, k, side)
+                if side > 0:
+                    low[d, k] = np.maximum(low[d, k], bound)
+                else:
+                    high[d, k] = np.minimum(high[d, k], -bound)
+        crossed = (low > high).any(1)
         empty |= crossed
         # An empty domain goes on with its old bounds: it is proved, and contradictory bounds have no lines.
-        lower[crossed], upper[crossed] = (np.broadcast_to(side, lower.shape)[crossed]
-                                          for side in (domains.lower, domains.upper))
+        low[crossed], high[crossed] = domains.lower[crossed, c], domains.upper[crossed, c]
+        reach_low[:, c.start + net.inputs : c.stop + net.inputs], \
+            reach_high[:, c.start + net.inputs : c.stop + net.inputs] = _images(net, layer, low, high, domains.signs[:, c])
     return replace(domains, lower=lower, upper=upper), empty
+
+
+def _rows_on(below: Collapsed, domains: Domains, line: Lines, layer: Layer, d: np.ndarray, k: np.ndarray, side: float
+             ) -> np.ndarray:
+    """Lower bounds of side * z for neurons `k` of a layer on domains `d`: (len(d),), -inf where there is none."""
+    bound = np.empty(len(d))
+    turn = below.arithmetic.lift(np.full(1, side))
+    for part in _chunks(len(d), below.width):
+        own, rows = d[part], k[part]
+        bound[part] = minimum(below, domains[own], line[own], layer.weight[rows] * turn, layer.bias[rows] * turn,
+                              layer.error[rows])
+    return _proved(bound)
+
+
+def _intervals(below: Collapsed, layer: Layer, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of z by interval arithmetic from bounds (n, width) of what the layer reads; rounding charged."""
+    gamma = Float64.gamma(below.width + 8)
+    weight, bias = layer.floats
+    center = (low + high) / 2
+    radius = (np.maximum(high - center, center - low) + gamma * np.maximum(np.abs(low), np.abs(high))) * (1 + 2.0**-40)
+    middle = center @ weight.T + bias
+    wide = (radius @ np.abs(weight).T + gamma * np.abs(bias) + layer.error) * (1 + 2.0**-40) + Float64.tiny
+    wide = wide + 2.0**-50 * np.abs(middle)
+    return middle - wide, middle + wide
+
+
+def _images(net: Collapsed, layer: Layer, low: np.ndarray, high: np.ndarray, signs: np.ndarray
+            ) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of y = f(z), (n, U)."""
+    if layer.kind != "relu":
+        first, last = smooth.image(layer.kind, low, high)
+        return np.nextafter(first - net.slack, -np.inf), np.nextafter(last + net.slack, np.inf)
+    return np.maximum(low, 0.0), np.where(signs < 0, 0.0, np.maximum(high, 0.0))
 
 
 def tightened(net: Collapsed, position: int, lower: np.ndarray, upper: np.ndarray) -> Collapsed:
@@ -243,12 +294,11 @@ def with_lemmas(net: Collapsed, position: int, neurons: np.ndarray, sides: np.nd
                 upper_position: np.ndarray | None) -> Collapsed:
     """`net` with bounds of the listed neurons (indices into layer `position`) proved with slopes of their own: `sides`
     0 for a lower bound, 1 for an upper one; `alpha` (k, columns of the earlier layers)."""
-    layer, below = net.layers[position], net.prefix(position)
+    layer, below = net.layers[position], net.prefixes[position]
     domain = whole(below)
     sign = np.where(sides == 1, -1.0, 1.0)
     lower, upper = layer.lower.copy(), layer.upper.copy()
-    for start in range(0, len(neurons), CHUNK):
-        part = slice(start, start + CHUNK)
+    for part in _chunks(len(neurons), below.width):
         k, turn = neurons[part], net.arithmetic.lift(sign[part])
         line = lines(below, domain, alpha[part], None if upper_position is None else upper_position[part])
         found = _proved(minimum(below, domain, line, layer.weight[k] * turn[:, None], layer.bias[k] * turn,
@@ -271,7 +321,7 @@ def reduced(net: Collapsed, domain: Domains) -> Collapsed:
     for position, layer in enumerate(net.layers):
         columns = slice(layer.start, layer.start + layer.size)
         c = slice(layer.start - net.inputs, columns.stop - net.inputs)
-        stable = (signs[c] == 0) & ((lower[c] >= 0) | (upper[c] <= 0)) & (layer.kind == "relu")
+        stable = (signs[c] == 0) & ~unstable(lower[c], upper[c]) & (layer.kind == "relu")
         keep[columns] = ~stable
         active = stable & (lower[c] >= 0)
         if not active.any():

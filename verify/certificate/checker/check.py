@@ -290,7 +290,7 @@ class Checker:
         position = next((p for p, layer in enumerate(net.layers) if layer.order == order), None)
         if position is None:
             raise Rejected(f"lemmas for nonlinear layer {order}, which has no unstable neurons")
-        layer, prefix = net.layers[position], net.prefix(position)
+        layer, prefix = net.layers[position], net.prefixes[position]
         codes = np.array([self.body.varint() for _ in range(count)], dtype=np.int64)
         where = np.searchsorted(layer.neurons, codes // 2)
         if (where >= layer.size).any() or (layer.neurons[where] != codes // 2).any():
@@ -399,7 +399,7 @@ def check(network: bytes, spec: bytes, container: Container, arithmetic: str = "
     random; the tree is read as a whole all the same. Raises `Rejected`."""
     started = time.monotonic()
     header = container.header
-    problem, net = read_spec(spec.decode("utf-8")), load_network(network)
+    problem, net = read_spec(spec), load_network(network)
     _fits(net, problem, header)
     if header.cases != len(problem.cases):
         raise Rejected(f"the proof is for {header.cases} cases; the property has {len(problem.cases)}")

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from verify.certificate.checker import smooth
+from verify.certificate.checker.arithmetic import Exact
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network
 from verify.certificate.checker.ops import Constant, Input, Relu, Smooth, Take
@@ -28,6 +30,7 @@ from verify.certificate.checker.ops import Constant, Input, Relu, Smooth, Take
 CHUNK_ENTRIES = 2**24
 """Rows are walked back in chunks of at most this many coefficients per step."""
 
+NEAR_ZERO = 2.0**-40
 FLOAT32_UNIT, FLOAT32_TINY, FLOAT32_LIMIT = 2.0**-24, 2.0**-126, 2.0**126
 SMOOTH_ERROR = 2.0**-20
 """What float32 semantics allow sigmoid and tanh to be off by."""
@@ -51,6 +54,12 @@ class Layer:
     @property
     def size(self) -> int:
         return len(self.neurons)
+
+    @cached_property
+    def floats(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weight and bias as float64 numbers, each within one unit of rounding."""
+        weight, bias = self.weight, self.bias
+        return (weight, bias) if weight.dtype == np.float64 else (Exact.above(weight), Exact.above(bias))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +96,29 @@ class Collapsed:
     def rows(self, weight: np.ndarray, bias: np.ndarray, error: np.ndarray) -> Collapsed:
         return replace(self, weight=weight, bias=bias, error=error)
 
-    def prefix(self, position: int) -> Collapsed:
-        """What comes before layer `position`, with that layer's neurons as rows."""
-        layer, count = self.layers[position], self.layers[position].start - self.inputs
-        return replace(self, layers=self.layers[:position], weight=layer.weight, bias=layer.bias, error=layer.error,
-                       signs=self.signs[:count])
+    @cached_property
+    def prefixes(self) -> list[Collapsed]:
+        """What comes before each layer, with that layer's neurons as rows."""
+        return [replace(self, layers=self.layers[:position], weight=layer.weight, bias=layer.bias, error=layer.error,
+                        signs=self.signs[: layer.start - self.inputs]) for position, layer in enumerate(self.layers)]
 
-    @property
+    @cached_property
+    def charges(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Per layer what a pass loses per unit of the coefficients on z and on y, (U,) float64 each: the errors of the
+        rows and, where arithmetic rounds, gamma times all that these coefficients meet (see `bounds`)."""
+        a, found = self.arithmetic, []
+        gamma = a.gamma(self.width + 4 * len(self.layers) + 16)
+        for layer in self.layers:
+            if a.exact:
+                found.append((layer.error, np.zeros(layer.size)))
+                continue
+            pre = np.maximum(np.abs(layer.lower), np.abs(layer.upper))
+            own = np.abs(layer.weight) @ self.reach[: layer.start] + np.abs(layer.bias)
+            # Slopes meet |z|; intercepts are at most |z| + 1 in size; beta <= |s| + |coefficient|.
+            found.append((layer.error + gamma * (own + pre), gamma * (3 * pre + 2)))
+        return found
+
+    @cached_property
     def reach(self) -> np.ndarray:
         """Largest |v|, (width,) float64."""
         parts = [np.maximum(np.abs(self.x_lower), np.abs(self.x_upper))]
@@ -102,6 +127,11 @@ class Collapsed:
             # Sigmoid and tanh stay within 1 (and their allowed error); relu(z) within |z|.
             parts.append(magnitude if layer.kind == "relu" else np.ones_like(magnitude) * (1 + self.slack))
         return np.concatenate(parts)
+
+
+def unstable(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Which ReLUs stay in a collapsed network. Not simply l < 0 < u: rounding must not decide where both are 0."""
+    return (lower < NEAR_ZERO) & (upper > -NEAR_ZERO)
 
 
 def float32_noise(terms: int, roundings: int | None, total: np.ndarray, name: str) -> np.ndarray | float:
@@ -212,7 +242,7 @@ class Collapser:
         step = self.steps[index]
         source, relu = step.inputs[0], isinstance(step.op, Relu)
         low, high = self.lower[source].ravel().copy(), self.upper[source].ravel().copy()
-        candidates = np.flatnonzero((low < 0) & (high > 0)) if relu else np.arange(low.size)
+        candidates = np.flatnonzero(unstable(low, high)) if relu else np.arange(low.size)
         if candidates.size:
             parts = self.rows_of(source, candidates)
             if self.mixing[source] > 1:
@@ -232,14 +262,14 @@ class Collapser:
     def _cut(self, index: int, order: int, candidates: np.ndarray, parts, low: np.ndarray, high: np.ndarray) -> None:
         op = self.steps[index].op
         relu = isinstance(op, Relu)
-        unstable = (low < 0) & (high > 0) if relu else np.ones(low.size, dtype=bool)
+        open_ = unstable(low, high) if relu else np.ones(low.size, dtype=bool)
         layer = None
-        if unstable.any():
-            keep, neurons = unstable[candidates], np.flatnonzero(unstable)
+        if open_.any():
+            keep, neurons = open_[candidates], np.flatnonzero(open_)
             layer = Layer(order, "relu" if relu else op.kind, neurons, self.width, *(p[keep] for p in parts),
                           low[neurons], high[neurons])
             self.layers.append(layer)
-        active = (low >= 0) & relu
+        active = ~open_ & (low >= 0)
         self.cuts[index] = layer, active.reshape(self.steps[index].shape)
 
     def rows_of(self, source: int, neurons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -120,7 +120,7 @@ def _lemma_group(net: Collapsed, position: int, record: RefinementRecord) -> tup
     use = np.flatnonzero(np.concatenate([here, here]) & _gains(record.before, record.bounds))
     if not use.size:
         return [], net
-    packed = Columns(net.prefix(position), record.neurons).pack(
+    packed = Columns(net.prefixes[position], record.neurons).pack(
         record.alpha[use], None if record.upper is None else record.upper[use])
     found = _proved(net, position, at[use], sides[use], packed).layers[position]
     gained = _gains(np.stack([layer.lower, layer.upper]), np.stack([found.lower, found.upper]))
@@ -140,7 +140,7 @@ def _gains(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def _proved(net: Collapsed, position: int, at: np.ndarray, sides: np.ndarray, packed: np.ndarray) -> Collapsed:
-    prefix = net.prefix(position)
+    prefix = net.prefixes[position]
     alpha, upper = (np.stack(side) for side in zip(*(check.spread_alpha(prefix, row) for row in packed), strict=True))
     return bounds.with_lemmas(net, position, at, sides, alpha, upper)
 
