@@ -5,7 +5,8 @@ Names that survive keep their values, nonlinear nodes are never touched. All rew
 Where float32 executions are meant, a node that rounds (`Node.roundings`) stays what it is, with two exceptions: moves
 around it are merged, and an affine map right after a Linear, Conv or ConvTranspose goes into it. The error bound of the
 merged operator, gamma32 (|W| m + |b|) with the roundings of both, covers executions that merge them and those that do
-not: |s| gamma_k (|W| m + |b|) + gamma_j (|s| |W x + b| + |t|) <= gamma_(k + j) (|s W| m + |s b| + |t|).
+not: |s| gamma_k (|W| m + |b|) + gamma_j (|s| |W x + b| + |t|) <= gamma_(k + j) (|s W| m + |s b| + |t|). Where such a
+sum stays apart, runtimes may still start the layer's sum with it (a residual, a matrix as bias): `charge_joint_sums`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor
 from verify.graph import Graph, Node
 from verify.onnx_import import merge
 from verify.onnx_import.rewrite import Match, apply_everywhere, fresh, sole_producer
-from verify.ops import Affine, Concat, Conv, ConvTranspose, Gather, Linear, Reshape, Transpose
+from verify.ops import Add, Affine, Concat, Conv, ConvTranspose, Gather, Linear, Reshape, Transpose
 
 # Factors that may meet in one weight or scale: each brings at most 3.5 roundings (a batch normalisation: sum, root,
 # quotient, folding), and `gamma` has eight to spare.
@@ -29,6 +30,9 @@ FACTORS = 2
 SCALES = (2.0**-20, 2.0**20)
 """Scales that are folded into an operator that rounds: larger or smaller ones would hide what overflows or underflows
 in front of them (`verify.bounds.noise`, LIMIT and TINY have room for `FACTORS` of these)."""
+
+SPARE = 8
+"""Roundings of an operator in front of which a layer's sum may be continued: those of a batch normalisation."""
 
 
 def simplify(graph: Graph) -> Graph:
@@ -44,7 +48,26 @@ def simplify(graph: Graph) -> Graph:
         for rewrite in rewrites:
             graph = rewrite(graph)
         if graph is before:
-            return graph
+            return charge_joint_sums(graph)
+
+
+def charge_joint_sums(graph: Graph) -> Graph:
+    """Sums and affine maps that round take part in as many roundings as the layers whose outputs they read have terms:
+    an execution may add them to that layer's sum in any place."""
+    return replace(graph, nodes=tuple(_joint(graph, node) for node in graph.nodes))
+
+
+def _joint(graph: Graph, node: Node) -> Node:
+    if node.roundings is None or not isinstance(node.op, (Add, Affine)):
+        return node
+    terms = 0
+    for name in node.inputs:
+        layer = graph[name]
+        while isinstance(layer.op, (Reshape, Transpose, Gather)):
+            layer = graph[layer.inputs[0]]
+        if isinstance(layer.op, (Linear, Conv, ConvTranspose)) and layer.roundings is not None:
+            terms = max(terms, layer.op.forward_terms(*graph.input_shapes(layer)) + layer.roundings)
+    return replace(node, roundings=max(node.roundings, terms + SPARE)) if terms else node
 
 
 def remove_dead_nodes(graph: Graph) -> Graph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -242,6 +243,19 @@ def test_scales_that_would_hide_overflow_or_underflow_stay(scale):
 @pytest.mark.parametrize("roundings", [(None, 0), (0, None)])
 def test_exact_and_rounding_operators_are_not_merged(roundings):
     assert len(simplify(rounding_chain(0.5, roundings)).nodes) == 3
+
+
+def test_what_a_layer_may_start_its_sum_with_rounds_as_often_as_its_terms():
+    """x -> Linear -> Reshape, added to x: a runtime may keep x in the accumulator."""
+    x = Node("x", Input((1, 5)), (), (1, 5))
+    layer = Node("a", Linear(torch.ones(5, 5, dtype=torch.float64)), ("x",), (1, 5), 0)
+    moved = (Node("m", Reshape((5, 1)), ("a",), (5, 1)), Node("r", Reshape((5, 1)), ("x",), (5, 1)))
+    added = Node("s", Add(), ("m", "r"), (5, 1), 0)
+    once = simplify(Graph((x, layer, *moved, added), "s"))
+    assert [node.roundings for node in once.nodes] == [None, 0, None, None, 6 + 8]
+    assert [node.roundings for node in simplify(once).nodes] == [node.roundings for node in once.nodes]
+    exact = simplify(Graph((x, replace(layer, roundings=None), *moved, replace(added, roundings=None)), "s"))
+    assert all(node.roundings is None for node in exact.nodes)
 
 
 def test_layers_that_round_are_not_multiplied_and_rounding_identities_stay():
