@@ -61,3 +61,7 @@ class BrokenInvariant(VerifyError):
     """An impossible state: a bug of ours. Never turned into a verdict."""
 
     exit_code = 70
+
+
+class NoProof(VerifyError):
+    """The property is decided, but no proof could be written; the message says why."""

@@ -5,7 +5,7 @@ functions and gives every leaf the cheapest evidence that the checker accepts; a
 again (`verify.certificate.emit.leaves`). So what is written has been checked once, and nothing that the search computed
 needs to be right or accurate. The file is written under another name and renamed when it is complete.
 
-Any multipliers give a valid bound (weak duality): that is what makes lossy evidence sound. Format: docs/certificates.md.
+Any multipliers give a valid bound (weak duality), so evidence may be lossy. The format: docs/certificates.md.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import numpy as np
 
 from verify import __version__
 from verify.budget import Budget
-from verify.certificate.checker import check
+from verify.certificate.checker import check, nodes
 from verify.certificate.checker.arithmetic import Float64
-from verify.certificate.checker.check import Context, Domain
 from verify.certificate.checker.collapse import Collapser
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network, load_network
+from verify.certificate.checker.nodes import Context, Domain
+from verify.certificate.checker.rows import float_rows, is_empty, outer_box, unique_rows
 from verify.certificate.checker.spec import Case, Row, read_spec
 from verify.certificate.checker.stream import write_container
 from verify.certificate.emit.leaves import Leaves
@@ -55,8 +56,8 @@ class Written:
 
 def write_proof(path: Path, network: bytes, spec: bytes, asked: Spec, recording: Recording, semantics: str,
                 budget: Budget, progress: Callable[[int], None] = lambda leaves: None) -> Written:
-    """Writes the proof of `asked` (the prover's reading of `spec`) to `path`. `network`, `spec`: the decompressed files;
-    `progress(leaves so far)` is called now and then.
+    """Writes the proof of `asked` (the prover's reading of `spec`) to `path`. `network`, `spec`: the decompressed
+    files; `progress(leaves so far)` is called now and then.
 
     Raises `NoProof` when the checker does not support the network, when the evidence is not enough, or when the budget
     ends; no file is left then.
@@ -91,7 +92,7 @@ class _Counterpart:
 
     @classmethod
     def find(cls, case: Case, asked: Spec, recording: Recording) -> _Counterpart:
-        lower, upper = check.outer_box(case)
+        lower, upper = outer_box(case)
         wanted = [[_row_key(row) for row in disjunct] for disjunct in case.disjuncts]
         for record in recording.cases:
             own = asked.cases[record.case]
@@ -128,11 +129,11 @@ class _Writer:
 
     def case(self, case: Case, own: _Counterpart) -> Iterator[bytes]:
         """The bytes of one case."""
-        if check.is_empty(case):
+        if is_empty(case):
             return iter((b"\0",))
-        rows, members = check.unique_rows(case)
-        walk = Collapser(self.network, *check.outer_box(case), Float64, self.float32)
-        net = walk.finish(check.float_rows(rows, len(case.lower), int(np.prod(self.network.output_shape))))
+        rows, members = unique_rows(case)
+        walk = Collapser(self.network, *outer_box(case), Float64, self.float32)
+        net = walk.finish(float_rows(rows, len(case.lower), int(np.prod(self.network.output_shape))))
         groups, place = with_lemmas(Place(Domain(Context(net), net.x_lower, net.x_upper, (), 0), RootSides(walk)),
                                     own.record.refinements)
         parts = [b"\1" + varint(len(groups)) + b"".join(groups)]
@@ -184,7 +185,7 @@ def _split(piece: Piece, key: int, place: Place, since: int, tree: TreeRecord) -
             return [(piece, first if t >= domain.x_upper[i] else second, place, since)]
         code, children = input_split(domain, i, t)
     else:
-        column = check.column_of(domain.context.net, split.layer, split.index)
+        column = nodes.column_of(domain.context.net, split.layer, split.index)
         side = place.sides[split.layer, split.index] if column is None else int(domain.signs()[column])
         if side:
             return [(piece, first if side > 0 else second, place, since)]

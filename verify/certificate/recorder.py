@@ -29,6 +29,7 @@ from verify.certificate.recording import (
     TreeRecord,
     quantised,
 )
+from verify.errors import BrokenInvariant
 from verify.query import Query, row_numbers
 from verify.sets import Interval
 
@@ -268,8 +269,10 @@ class Recorder:
         self._current: CaseRecorder | None = None
 
     @property
-    def current(self) -> CaseRecorder | None:
+    def current(self) -> CaseRecorder:
         """Who watches the case that is being decided."""
+        if self._current is None:
+            raise BrokenInvariant("the recorder watches no case; begin(number, query) comes before the engine")
         return self._current
 
     def begin(self, number: int, query: Query) -> None:

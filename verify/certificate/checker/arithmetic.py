@@ -10,6 +10,7 @@ slopes, errors) are float64 numbers in both; `below` and `above` round outward.
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 
@@ -152,4 +153,4 @@ class Exact:
         return 0.0
 
 
-ARITHMETICS = {arithmetic.name: arithmetic for arithmetic in (Float64, Exact)}
+ARITHMETICS = MappingProxyType({arithmetic.name: arithmetic for arithmetic in (Float64, Exact)})

@@ -11,8 +11,8 @@ pushed down layer by layer; with a the coefficient of y = f(z) and any alpha in 
 with l < 0 < u the lower line is alpha z, the upper one any slope s in [0, 1] with intercept max(-s l, (1 - s) u).
 Sources: CROWN (Zhang et al. 2018), alpha-CROWN (Xu et al. 2021), beta-CROWN (Wang et al. 2021).
 
-In float64 everything that rounding can have added is subtracted. Each operation of a pass has relative error 2^-53, and
-every product that enters is bounded by the sum `total` below, so gamma(width + 4 layers + 16) times it covers any order.
+In float64 everything that rounding can have added is subtracted. Each operation of a pass has relative error 2^-53, no
+number takes part in more than width + 4 layers + 16 of them, and `Collapsed.charges` bound all products that enter.
 """
 
 from __future__ import annotations
@@ -245,8 +245,8 @@ def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
         empty |= crossed
         # An empty domain goes on with its old bounds: it is proved, and contradictory bounds have no lines.
         low[crossed], high[crossed] = domains.lower[crossed, c], domains.upper[crossed, c]
-        reach_low[:, c.start + net.inputs : c.stop + net.inputs], \
-            reach_high[:, c.start + net.inputs : c.stop + net.inputs] = _images(net, layer, low, high, domains.signs[:, c])
+        mine = slice(layer.start, layer.start + layer.size)
+        reach_low[:, mine], reach_high[:, mine] = _images(net, layer, low, high, domains.signs[:, c])
     return replace(domains, lower=lower, upper=upper), empty
 
 

@@ -9,33 +9,36 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from verify.certificate.checker.arithmetic import ARITHMETICS
-from verify.certificate.checker.bounds import (
-    Domains,
-    default_alpha,
-    lines,
-    minimum,
-    reduced,
-    refreshed,
-    smooth_columns,
-    whole,
-    with_lemmas,
-)
-from verify.certificate.checker.collapse import Collapsed, Collapser, FloatRows
+from verify.certificate.checker.bounds import reduced, whole, with_lemmas
+from verify.certificate.checker.collapse import Collapsed, Collapser
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network, load_network
-from verify.certificate.checker.spec import Case, Row, enclose, read_spec
+from verify.certificate.checker.nodes import (
+    Context,
+    Domain,
+    Leaf,
+    alpha_size,
+    batch_size,
+    column_of,
+    decode_bfloat16,
+    halves,
+    margins,
+    reduced_domain,
+    sides,
+    spread_alpha,
+)
+from verify.certificate.checker.rows import float_rows, is_empty, outer_box, unique_rows
+from verify.certificate.checker.spec import Case, read_spec
 from verify.certificate.checker.stream import BodyReader, Container
 
 INPUT_SPLIT, RELU_SPLIT, REDUCE, LEMMAS, LEAF = 1, 2, 3, 4, 5
 REFRESH, OWN_ALPHA, SENT_ALPHA, BETA, WEIGHTS = 1, 2, 4, 8, 16
-BATCH_ENTRIES, MOST_LEAVES = 2**21, 1024
 DEEPEST = 100_000
 
 
@@ -53,154 +56,6 @@ class Report:
     deepest: int
     body_bytes: int
     seconds: float
-
-
-@dataclass(eq=False)
-class Context:
-    """A collapsed network with the leaves that wait to be bounded on it, and the alpha vectors sent for it."""
-
-    net: Collapsed
-    leaves: list[Leaf] = field(default_factory=list)
-    alphas: list[np.ndarray] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class Domain:
-    """One open node: box (I,), the split columns with their sides in the order of the path, depth."""
-
-    context: Context
-    x_lower: np.ndarray
-    x_upper: np.ndarray
-    path: tuple[tuple[int, int], ...]
-    depth: int
-
-    def signs(self) -> np.ndarray:
-        """Sides of all columns, (U,) int8: 1, -1, or 0 for those that are not split."""
-        signs = self.context.net.signs.copy()
-        for column, sign in self.path:
-            signs[column] = sign
-        return signs
-
-    def split_columns(self) -> list[int]:
-        """The split columns in the order of their multipliers: those of the collapsed network, then the path."""
-        return [*np.flatnonzero(self.context.net.signs).tolist(), *(column for column, _ in self.path)]
-
-
-@dataclass(frozen=True, eq=False)
-class Leaf:
-    """Evidence of one leaf: `alpha` a packed vector or None, `beta` over `Domain.split_columns`, `weights` per disjunct."""
-
-    domain: Domain
-    refresh: bool
-    alpha: np.ndarray | None
-    beta: np.ndarray | None
-    weights: list[np.ndarray] | None
-
-
-def float_rows(rows: Sequence[Row], inputs: int, outputs: int) -> FloatRows:
-    """Exact rows as float64 numbers with the distance to the exact ones."""
-    values = {"y": np.zeros((len(rows), outputs)), "x": np.zeros((len(rows), inputs))}
-    errors = {name: np.zeros_like(array) for name, array in values.items()}
-    constant, constant_error = np.zeros(len(rows)), np.zeros(len(rows))
-    for r, row in enumerate(rows):
-        for name, terms in (("y", row.y), ("x", row.x)):
-            total: dict[int, Fraction] = {}
-            for k, c in terms:
-                total[k] = total.get(k, Fraction(0)) + c
-            for k, c in total.items():
-                values[name][r, k], errors[name][r, k] = _nearby(c)
-        constant[r], constant_error[r] = _nearby(row.constant)
-    return FloatRows(values["y"], values["x"], constant, errors["y"], errors["x"], constant_error)
-
-
-def _nearby(value: Fraction) -> tuple[float, float]:
-    """A float64 number and how far it is from the exact one, at most."""
-    below, above = enclose(value)
-    return below, 0.0 if below == above else (above - below) * 1.0000001
-
-
-def unique_rows(case: Case) -> tuple[list[Row], list[list[int]]]:
-    """The distinct rows of a case in order, and per disjunct the indices of its rows."""
-    index: dict[Row, int] = {}
-    members = [[index.setdefault(row, len(index)) for row in disjunct] for disjunct in case.disjuncts]
-    return list(index), members
-
-
-def outer_box(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """The box of a case rounded outward: two arrays (I,) float64."""
-    return (np.array([enclose(v)[0] for v in case.lower]), np.array([enclose(v)[1] for v in case.upper]))
-
-
-def is_empty(case: Case) -> bool:
-    return any(low > high for low, high in zip(case.lower, case.upper, strict=True))
-
-
-def spread_alpha(net: Collapsed, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A packed alpha vector as (lower positions, upper positions), each (U,) in [0, 1]."""
-    values = (packed.astype(np.float64) + (packed == 255)) / 256
-    position = np.zeros(net.unstable)
-    position[smooth_columns(net)] = values[net.unstable :]
-    return values[: net.unstable], position
-
-
-def alpha_size(net: Collapsed) -> int:
-    """Bytes of an alpha vector: one per column, and one more per smooth neuron for its upper line."""
-    return net.unstable + int(smooth_columns(net).sum())
-
-
-def batch_of(domains: Sequence[Domain]) -> Domains:
-    """Domains of one context as a batch, with the bounds that hold on all of them."""
-    net = domains[0].context.net
-    lower, upper = (np.repeat(net.joined(side)[None], len(domains), 0) for side in ("lower", "upper"))
-    return Domains(np.stack([d.x_lower for d in domains]), np.stack([d.x_upper for d in domains]), lower, upper,
-                   np.stack([d.signs() for d in domains]))
-
-
-def margins(net: Collapsed, leaves: Sequence[Leaf], disjuncts: Sequence[Sequence[int]]) -> np.ndarray:
-    """Rigorous margins (n,) of leaves of one kind (refreshed or not, with weights or without) on `net`: the least over
-    the disjuncts (lists of row indices), infinity where the domain is proved to be empty."""
-    n, u = len(leaves), net.unstable
-    domains, empty = batch_of([leaf.domain for leaf in leaves]), np.zeros(n, dtype=bool)
-    if leaves[0].refresh:
-        domains, empty = refreshed(net, domains)
-    alpha, position, beta = default_alpha(net, domains), np.zeros((n, u)), np.zeros((n, u))
-    for k, leaf in enumerate(leaves):
-        if leaf.alpha is not None:
-            alpha[k], position[k] = spread_alpha(net, leaf.alpha)
-        if leaf.beta is not None:
-            beta[k, leaf.domain.split_columns()] = leaf.beta
-    line = lines(net, domains, alpha, position)
-    return np.where(empty, np.inf, _least(net, domains, line, beta, leaves, disjuncts))
-
-
-def _least(net: Collapsed, domains: Domains, line, beta: np.ndarray, leaves: Sequence[Leaf],
-           disjuncts: Sequence[Sequence[int]]) -> np.ndarray:
-    """Per domain the least over the disjuncts of their combined row, or of their best row."""
-    least = np.full(len(leaves), np.inf)
-    single: dict[int, np.ndarray] = {}
-    for d, rows in enumerate(disjuncts):
-        if leaves[0].weights is not None:
-            found = minimum(net, domains, line, *_combined(net, rows, np.stack([leaf.weights[d] for leaf in leaves])),
-                            beta)
-        else:
-            for r in rows:
-                if r not in single:
-                    row = net.weight[r][None], net.bias[r : r + 1], net.error[r : r + 1]
-                    single[r] = minimum(net, domains, line, *row, beta)
-            found = np.max([single[r] for r in rows], axis=0) if rows else np.full(len(leaves), -np.inf)
-        least = np.minimum(least, np.where(np.isfinite(found), found, -np.inf))
-    return least
-
-
-def _combined(net: Collapsed, rows: Sequence[int], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows combined with non-negative weights (n, rows): their sum is positive only where one of them is."""
-    a, rows = net.arithmetic, list(rows)
-    factor = a.lift(weights)
-    error = weights @ net.error[rows]
-    if not a.exact:
-        size = np.abs(net.weight[rows]) @ net.reach + np.abs(net.bias[rows])
-        error = error + a.gamma(len(rows)) * (weights @ (size + net.error[rows]))
-    return factor @ net.weight[rows], factor @ net.bias[rows], error * (1 + 2.0**-40)
 
 
 class Checker:
@@ -231,7 +86,7 @@ class Checker:
             net = reduced(net, whole(net))
         open_ = set(range(len(members)))
         for _ in range(self.body.varint()):
-            mine = [self.body.varint() for _ in range(self.body.varint())]
+            mine = [self.body.varint() for _ in range(self._count(len(open_), "disjuncts"))]
             if not mine or len(set(mine)) != len(mine) or not set(mine) <= open_:
                 raise Rejected(f"case {number}: a tree is for disjuncts {mine}; open are {sorted(open_)[:10]}")
             open_ -= set(mine)
@@ -286,17 +141,17 @@ class Checker:
 
     def _lemmas(self, net: Collapsed) -> Collapsed:
         """A lemma group: bounds of neurons of one layer with slopes of their own."""
-        order, count = self.body.varint(), self.body.varint()
+        order = self.body.varint()
         position = next((p for p, layer in enumerate(net.layers) if layer.order == order), None)
         if position is None:
             raise Rejected(f"lemmas for nonlinear layer {order}, which has no unstable neurons")
         layer, prefix = net.layers[position], net.prefixes[position]
+        count = self._count(2 * layer.size, "lemmas of one layer")
         codes = np.array([self.body.varint() for _ in range(count)], dtype=np.int64)
         where = np.searchsorted(layer.neurons, codes // 2)
         if (where >= layer.size).any() or (layer.neurons[where] != codes // 2).any():
             raise Rejected(f"a lemma for a stable neuron of nonlinear layer {order}")
-        size = alpha_size(prefix)
-        better = net
+        better, size = net, alpha_size(prefix)
         for start in range(0, count, 1024):
             part = slice(start, min(start + 1024, count))
             rows = [np.frombuffer(self.body.raw(size), dtype=np.uint8) for _ in range(part.stop - start)]
@@ -306,9 +161,16 @@ class Checker:
             raise Rejected("a lemma contradicts another bound")
         return better
 
+    def _count(self, most: int, what: str) -> int:
+        """A number of things that follow."""
+        count = self.body.varint()
+        if count > most:
+            raise Rejected(f"{count} {what}; there can be {most}")
+        return count
+
     def _leaf(self, domain: Domain, disjuncts: list[list[int]]) -> None:
         flags, body, context = self.body.u8(), self.body, domain.context
-        if flags >= 32 or flags & OWN_ALPHA and flags & SENT_ALPHA:
+        if flags >= 32 or (flags & OWN_ALPHA and flags & SENT_ALPHA):
             raise Rejected(f"unknown leaf flags {flags}")
         alpha = None
         if flags & OWN_ALPHA:
@@ -348,49 +210,6 @@ class Checker:
             self.smallest = min(self.smallest, float(found.min()))
         if waiting:
             self.progress(self.leaves)
-
-
-def halves(domain: Domain, index: int, threshold: float) -> tuple[Domain, Domain]:
-    """The parts x_index <= threshold and x_index >= threshold."""
-    upper, lower = domain.x_upper.copy(), domain.x_lower.copy()
-    upper[index] = lower[index] = threshold
-    return (Domain(domain.context, domain.x_lower, upper, domain.path, domain.depth + 1),
-            Domain(domain.context, lower, domain.x_upper, domain.path, domain.depth + 1))
-
-
-def sides(domain: Domain, column: int) -> tuple[Domain, Domain]:
-    """The parts z >= 0 and z <= 0 of the neuron in a column."""
-    return tuple(Domain(domain.context, domain.x_lower, domain.x_upper, (*domain.path, (column, sign)),
-                        domain.depth + 1) for sign in (1, -1))
-
-
-def reduced_domain(domain: Domain) -> Domain:
-    """The domain with a collapsed network of its own."""
-    net = domain.context.net
-    better, empty = refreshed(net, batch_of([domain]))
-    if empty[0]:
-        raise Rejected("a reduction of an empty domain; it should be a leaf")
-    return Domain(Context(reduced(net, better)), domain.x_lower, domain.x_upper, (), domain.depth + 1)
-
-
-def column_of(net: Collapsed, order: int, neuron: int) -> int | None:
-    """The column (counted after the inputs) of an unstable ReLU, or None."""
-    for layer in net.layers:
-        if layer.order == order and layer.kind == "relu":
-            at = int(np.searchsorted(layer.neurons, neuron))
-            if at < layer.size and layer.neurons[at] == neuron:
-                return layer.start - net.inputs + at
-    return None
-
-
-def batch_size(net: Collapsed) -> int:
-    """How many leaves are bounded at once."""
-    return max(1, min(MOST_LEAVES, BATCH_ENTRIES // max(net.width, 1)))
-
-
-def decode_bfloat16(data: bytes) -> np.ndarray:
-    """Two bytes per number, the upper half of a float32: float64 (n,)."""
-    return (np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16).view(np.float32).astype(np.float64)
 
 
 def check(network: bytes, spec: bytes, container: Container, arithmetic: str = "float64", sample: int | None = None,

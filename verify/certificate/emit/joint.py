@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from verify.certificate.checker import bounds, check
-from verify.certificate.checker.check import Domain
+from verify.certificate.checker import bounds, nodes
 from verify.certificate.checker.collapse import Collapsed
+from verify.certificate.checker.nodes import Domain
 from verify.certificate.emit.pieces import rounded
 
 STEPS = 12
@@ -20,7 +20,7 @@ STEPS = 12
 
 def row_forms(net: Collapsed, domains: Sequence[Domain], rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Linear lower bounds of the rows on each domain, its bounds computed again: (n, r, I), (n, r)."""
-    batch, _ = bounds.refreshed(net, check.batch_of(domains))
+    batch, _ = bounds.refreshed(net, nodes.batch_of(domains))
     line = bounds.lines(net, batch, bounds.default_alpha(net, batch))
     found = [bounds.push(net, batch.signs, line, net.weight[r][None], net.bias[r : r + 1], net.error[r : r + 1])
              for r in rows]
@@ -32,7 +32,7 @@ def joint_weights(net: Collapsed, domains: Sequence[Domain], disjuncts: list[lis
     """Per domain the weights of every disjunct's rows, as they will be read; None where no disjunct has two rows."""
     if all(len(rows) < 2 for rows in disjuncts):
         return [None] * len(domains)
-    boxes = check.batch_of(domains)
+    boxes = nodes.batch_of(domains)
     center, radius = (boxes.x_lower + boxes.x_upper) / 2, (boxes.x_upper - boxes.x_lower) / 2
     per_disjunct = []
     for rows in disjuncts:

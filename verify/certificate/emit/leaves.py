@@ -3,7 +3,7 @@
 In turn: default lines with the bounds of neurons computed again on the leaf (all that a cut box needs), slopes that
 another leaf has sent, the recorded slopes and multipliers, combinations of rows, and at last more splits, with
 multipliers optimised on the checker's own collapsed network (`verify.certificate.emit.strengthen`). Every bound here is
-`check.margins`, the checker's own.
+`nodes.margins`, the checker's own.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from verify.budget import Budget
-from verify.certificate.checker import check
-from verify.certificate.checker.check import Context, Domain, Leaf
+from verify.certificate.checker import nodes
 from verify.certificate.checker.collapse import Collapsed
+from verify.certificate.checker.nodes import Context, Domain, Leaf
 from verify.certificate.emit.joint import joint_weights, widest_effect
 from verify.certificate.emit.pieces import Piece, input_split, relu_split, rounded
 from verify.certificate.emit.places import Columns, pass_flops, refresh_flops
@@ -90,7 +90,7 @@ class Leaves:
 
     def _prove(self, context: Context, items: list[Item]) -> None:
         """All leaves of one context, in batches; what fails everywhere is split again."""
-        size = check.batch_size(context.net)
+        size = nodes.batch_size(context.net)
         sent: list[np.ndarray] = []
         attempts = self._attempts(context.net, sent)
         while items:
@@ -205,5 +205,5 @@ def evaluated(net: Collapsed, leaves: Sequence[Leaf | None], disjuncts: list[lis
         if leaf is not None:
             kinds.setdefault((leaf.refresh, leaf.weights is None), []).append(k)
     for members in kinds.values():
-        found[members] = check.margins(net, [leaves[k] for k in members], disjuncts)
+        found[members] = nodes.margins(net, [leaves[k] for k in members], disjuncts)
     return np.where(np.isnan(found), -np.inf, found)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verify.certificate.checker import check
-from verify.certificate.checker.check import Domain, Leaf
+from verify.certificate.checker import check, nodes
+from verify.certificate.checker.nodes import Domain, Leaf
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ def _bfloat16(values: np.ndarray) -> bytes:
 def input_split(domain: Domain, index: int, threshold: float) -> tuple[bytes, tuple[Domain, Domain]]:
     """Bytes and children of a cut of input `index`."""
     code = bytes([check.INPUT_SPLIT]) + varint(index) + struct.pack("<d", threshold)
-    return code, check.halves(domain, index, threshold)
+    return code, nodes.halves(domain, index, threshold)
 
 
 def relu_split(domain: Domain, column: int) -> tuple[bytes, tuple[Domain, Domain]]:
@@ -81,4 +81,4 @@ def relu_split(domain: Domain, column: int) -> tuple[bytes, tuple[Domain, Domain
     net = domain.context.net
     layer = next(layer for layer in net.layers if column < layer.start - net.inputs + layer.size)
     neuron = int(layer.neurons[column - (layer.start - net.inputs)])
-    return bytes([check.RELU_SPLIT]) + varint(layer.order) + varint(neuron), check.sides(domain, column)
+    return bytes([check.RELU_SPLIT]) + varint(layer.order) + varint(neuron), nodes.sides(domain, column)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verify.certificate.checker import bounds, check
-from verify.certificate.checker.check import Context, Domain
+from verify.certificate.checker import bounds, nodes
 from verify.certificate.checker.collapse import Collapsed, Collapser
+from verify.certificate.checker.nodes import Context, Domain
 from verify.certificate.checker.ops import Relu, Smooth
 from verify.certificate.emit.pieces import varint
 from verify.certificate.recorder import Neurons, RefinementRecord
@@ -53,7 +53,7 @@ def _leaving(before: Collapsed, after: Collapsed, lower: np.ndarray) -> dict[tup
 def reduce(place: Place) -> Place | None:
     """The domain with a collapsed network of its own; None where the domain is empty (its leaves will say so)."""
     domain, net = place.domain, place.domain.context.net
-    better, empty = bounds.refreshed(net, check.batch_of([domain]))
+    better, empty = bounds.refreshed(net, nodes.batch_of([domain]))
     if empty[0]:
         return None
     smaller = bounds.reduced(net, better)
@@ -141,7 +141,7 @@ def _gains(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def _proved(net: Collapsed, position: int, at: np.ndarray, sides: np.ndarray, packed: np.ndarray) -> Collapsed:
     prefix = net.prefixes[position]
-    alpha, upper = (np.stack(side) for side in zip(*(check.spread_alpha(prefix, row) for row in packed), strict=True))
+    alpha, upper = (np.stack(side) for side in zip(*(nodes.spread_alpha(prefix, row) for row in packed), strict=True))
     return bounds.with_lemmas(net, position, at, sides, alpha, upper)
 
 

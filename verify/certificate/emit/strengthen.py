@@ -14,9 +14,9 @@ import torch
 from verify.bounds.compact import CompactLayer, CompactNetwork
 from verify.bounds.dual import AscentOptions, DualLines, DualProblem, ascend
 from verify.budget import Budget
-from verify.certificate.checker import bounds, check
-from verify.certificate.checker.check import Leaf
+from verify.certificate.checker import bounds, nodes
 from verify.certificate.checker.collapse import Collapsed
+from verify.certificate.checker.nodes import Leaf
 from verify.certificate.emit.pieces import rounded
 from verify.ops import Relu, Sigmoid, Tanh
 
@@ -43,7 +43,7 @@ def strengthened(net: Collapsed, leaves: Sequence[Leaf], rows: list[int], budget
     """Per leaf better evidence for the one disjunct `rows`, and the column to split if that fails (None: none left)."""
     if not rows:
         return list(leaves), [None] * len(leaves)
-    domains, _ = bounds.refreshed(net, check.batch_of([leaf.domain for leaf in leaves]))
+    domains, _ = bounds.refreshed(net, nodes.batch_of([leaf.domain for leaf in leaves]))
     network = compact(net, rows)
     lower, upper = torch.from_numpy(domains.lower), torch.from_numpy(domains.upper)
     problem = DualProblem(network, DualLines.of(network, lower, upper))
