@@ -23,6 +23,7 @@ from verify.certificate.recorder import CaseRecorder, Recorder, leaf_records
 from verify.certificate.recording import INPUT, dequantised
 from verify.engines.bab import BabVerifier, analyse_root, make_search, strengthen_root
 from verify.engines.base import Settings
+from verify.errors import BrokenInvariant
 from verify.pipeline import Problem, solve
 from verify.query import InputBox, row_numbers
 from verify.result import Verdict
@@ -287,3 +288,8 @@ def test_a_case_that_is_tried_again_starts_afresh():
     recorder.begin(0, q)
     recorder.end(True)
     assert recorder.recording(1) is None
+
+
+def test_an_engine_cannot_be_watched_before_its_case_began():
+    with pytest.raises(BrokenInvariant, match="begin"):
+        BabVerifier(Settings(recorder=Recorder())).verify(query("abs", 0.1), Budget())
