@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from verify.budget import Budget
+from verify.certified import Sources, solve_certified
 from verify.errors import InvalidInput
 from verify.onnx_import import Network, from_bytes, load_network
 from verify.onnx_import.module import from_module
@@ -25,14 +26,15 @@ from verify.vnnlib import read_spec
 
 def verify(model: str | Path | bytes | nn.Module, spec: Spec | str | Path, *, method: str = "portfolio",
            timeout: float | None = None, device: str = "auto", dtype: str = "auto", seed: int = 0,
-           semantics: str = "real", example_input: Tensor | None = None) -> Result:
+           semantics: str = "real", proof: str | Path | None = None, example_input: Tensor | None = None) -> Result:
     """Decides whether `model` has the property `spec`.
 
     `model`: an ONNX file, a serialised ONNX model, or a module (evaluated in eval mode; `example_input` with its batch
     axis of 1 gives its input shape, (1, i) for i declared inputs if left out). `spec`: a `Spec` or a VNN-LIB file.
     `method`: an engine's name; `timeout`: seconds from now, loading included, None for no limit; `device`: `auto`,
     `cpu` or `cuda`; `dtype` of the bounds: `auto`, `float32` or `float64`; `seed` of the attack; `semantics`: `real`,
-    or `float32` for a claim about every float32 execution.
+    or `float32` for a claim about every float32 execution; `proof`: a file for the proof of a `verified` result, which
+    `verify check` accepts (without it the result is `unknown`); network and property must then be files or bytes.
 
     A `verified` result is a proof under the semantics, a `falsified` one carries a point replayed on onnxruntime, and
     `unknown` says why. Raises a `VerifyError` when an argument cannot be read or is not supported.
@@ -42,9 +44,19 @@ def verify(model: str | Path | bytes | nn.Module, spec: Spec | str | Path, *, me
     if dtype not in ("auto", "float32", "float64"):
         raise InvalidInput(f"dtype must be auto, float32 or float64, got {dtype!r}")
     budget = Budget.seconds(math.inf if timeout is None else timeout)
+    sources = None if proof is None else _sources(model, spec, proof)
     spec = spec if isinstance(spec, Spec) else _spec(spec)
     problem = Problem(_network(model, spec, example_input), spec, semantics)
-    return solve(problem, method, budget, device, dtype, seed)
+    if sources is None:
+        return solve(problem, method, budget, device, dtype, seed)
+    return solve_certified(problem, sources, method, budget, device, dtype, seed)
+
+
+def _sources(model: object, spec: object, proof: str | Path) -> Sources:
+    if not isinstance(model, (str, Path, bytes)) or not isinstance(spec, (str, Path)):
+        raise InvalidInput("a proof is about files: the network must be an ONNX file or its bytes, the property a "
+                           ".vnnlib file")
+    return Sources.of(model, spec, proof)
 
 
 def _spec(spec: str | Path) -> Spec:

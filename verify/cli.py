@@ -82,12 +82,13 @@ def run(
     json: Annotated[Path | None, _opt("json")] = None,
     memory_limit: Annotated[str | None, _opt("memory_limit")] = None,
     semantics: Annotated[str, _opt("semantics")] = "real",
+    proof: Annotated[Path | None, _opt("proof")] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="phases, and tracebacks of errors")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="nothing but the verdict and errors")] = False,
 ) -> int:
     """Decides a property: sat (violated), unsat (holds), unknown or timed-out."""
     options = RunOptions(network, spec, timeout, device, dtype, seed, threads, method, witness, json,
-                         None if memory_limit is None else parse_size(memory_limit), semantics)
+                         None if memory_limit is None else parse_size(memory_limit), proof, semantics)
     _remove_old(options)
     deadline = STARTED + (math.inf if timeout is None else timeout)
     work = partial(_solve, options, deadline, verbose, quiet)
@@ -141,8 +142,14 @@ def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> 
     budget = Budget(deadline=deadline, start=STARTED, **memory)
     watch = None if quiet else terminal.observer(sys.stderr, STARTED)
     problem = load_problem(options.network, options.spec, options.semantics)
-    result = solve(problem, method=options.method, budget=budget, device=options.device, dtype=options.dtype,
-                   seed=options.seed, on_progress=watch)
+    how = {"method": options.method, "budget": budget, "device": options.device, "dtype": options.dtype,
+           "seed": options.seed, "on_progress": watch}
+    if options.proof is None:
+        result = solve(problem, **how)
+    else:
+        from verify.certified import Sources, solve_certified
+
+        result = solve_certified(problem, Sources.of(options.network, options.spec, options.proof), **how)
     if options.witness is not None and result.witness is not None:
         write_witness(options.witness, result.witness)
     if options.json is not None:
@@ -168,8 +175,8 @@ def _explain(network: Path, spec: Path | None, semantics: str) -> Outcome:
 
 
 def _remove_old(options: RunOptions) -> None:
-    """A witness or result of an earlier run, or of a verdict that was not given in time, must not stay behind."""
-    for path in (options.witness, options.json):
+    """A witness, proof or result of an earlier run, or of a verdict given too late, must not stay behind."""
+    for path in (options.witness, options.json, options.proof):
         try:
             if path is not None:
                 path.unlink(missing_ok=True)

@@ -43,6 +43,7 @@ class RunOptions:
     json: Path | None = _option(None, "a file", "write the whole result here")
     memory_limit: int | None = _option(None, "such as 512M or 8G", "end with `unknown` above this resident memory")
 
+    proof: Path | None = _option(None, "a file", "write the proof of an `unsat` here; without one there is no `unsat`")
     semantics: str = _option("real", "real or float32", "what is proved: the network over exact real numbers, or every "
                              "float32 execution of it")
 
@@ -63,6 +64,7 @@ class RunOptions:
             require_file(what, path)
         self._check_output("--witness", self.witness)
         self._check_output("--json", self.json)
+        self._check_output("--proof", self.proof)
 
     def _check_output(self, option: str, path: Path | None) -> None:
         if path is None:

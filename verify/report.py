@@ -57,7 +57,9 @@ def summary(result: Result) -> str:
         leaves = "1 leaf" if tree.leaves == 1 else f"{tree.leaves} leaves"
         note = f"; {tree.note}" if tree.note else ""
         margin = f"smallest margin {tree.smallest_margin:.3g}, {leaves}{note}"
-        return f"the property holds for {MEANING[result.semantics]}: proved{how} ({margin}){detail}"
+        proof = "" if result.proof is None else (
+            f"; proof of {result.proof.leaves} leaves in {result.proof.path} ({result.proof.bytes:,} bytes)")
+        return f"the property holds for {MEANING[result.semantics]}: proved{how} ({margin}){proof}{detail}"
     return f"undecided for {MEANING[result.semantics]}{how}: {result.reason.value}{detail}"
 
 
@@ -70,7 +72,7 @@ def document(options: RunOptions, verdict: str, result: Result | None = None, re
     frame: dict[str, Any] = {
         "schema": SCHEMA, "tool": "verify", "version": __version__, "verdict": verdict, "reason": reason,
         "detail": detail, "semantics": options.semantics, "method": options.method, "seconds": seconds, "phases": {},
-        "domains": 0, "best_bound": None, "tree": None, "witness": None,
+        "domains": 0, "best_bound": None, "tree": None, "proof": None, "witness": None,
         "network_sha256": _sha256(options.network), "spec_sha256": _sha256(options.spec),
         "options": {entry.name: _plain(getattr(options, entry.name)) for entry in dataclasses.fields(options)},
     }
@@ -84,6 +86,8 @@ def document(options: RunOptions, verdict: str, result: Result | None = None, re
         "best_bound": _finite(stats.best_bound),
         "tree": None if tree is None else
         {"leaves": int(tree.leaves), "smallest_margin": _finite(tree.smallest_margin), "note": tree.note},
+        "proof": None if result.proof is None else {**dataclasses.asdict(result.proof),
+                                                    "smallest_margin": _finite(result.proof.smallest_margin)},
         "witness": None if witness is None else _witness(witness),
     }
 

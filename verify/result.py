@@ -32,6 +32,7 @@ class Reason(Enum):
     DEPTH = "a subproblem could not be split any further"
     NUMERICS = "rounding errors are larger than the margin that is left"
     UNSUPPORTED = "the method does not support this network or property"
+    PROOF = "the search closed, but the proof that was asked for could not be written"
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,17 @@ class ClosedTree:
 
 
 @dataclass(frozen=True)
+class ProofFile:
+    """A proof that was written: its file, bytes, trees, leaves, and the least margin in the checker's arithmetic."""
+
+    path: str
+    bytes: int
+    trees: int
+    leaves: int
+    smallest_margin: float
+
+
+@dataclass(frozen=True)
 class Stats:
     """Counts and times of one run; `phases` maps a stage to its seconds."""
 
@@ -116,6 +128,7 @@ class Result:
     tree: ClosedTree | None = None
     stats: Stats = field(default_factory=Stats)
     semantics: str = "real"
+    proof: ProofFile | None = None
 
     def __post_init__(self) -> None:
         evidence = {Verdict.VERIFIED: self.tree, Verdict.FALSIFIED: self.witness, Verdict.UNKNOWN: self.reason}
