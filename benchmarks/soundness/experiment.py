@@ -12,7 +12,7 @@ from importlib import import_module
 
 from benchmarks.soundness.tally import Tally
 
-MODULES = ("random_networks", "operators", "relaxations", "bounds", "metamorphic", "faults", "known_sat",
+MODULES = ("random_networks", "operators", "relaxations", "bounds", "metamorphic", "faults", "proofs", "known_sat",
            "hidden")
 """One file each; all of them define `EXPERIMENT`."""
 
