@@ -25,7 +25,7 @@ from verify.certificate.checker.arithmetic import Float64
 from verify.certificate.checker.collapse import Collapser
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network, load_network
-from verify.certificate.checker.nodes import Context, Domain
+from verify.certificate.checker.nodes import Context, Domain, Leaf
 from verify.certificate.checker.rows import float_rows, is_empty, outer_box, unique_rows
 from verify.certificate.checker.spec import Case, Row, read_spec
 from verify.certificate.checker.stream import write_container
@@ -33,7 +33,7 @@ from verify.certificate.emit.leaves import Leaves
 from verify.certificate.emit.pieces import Piece, input_split, relu_split, varint
 from verify.certificate.emit.places import Place, RootSides, pass_flops, reduce, refresh_flops, with_lemmas
 from verify.certificate.recorder import INPUT, CaseRecord, Recording, TreeRecord
-from verify.errors import NoProof
+from verify.errors import InvalidInput, NoProof
 from verify.query import LinearConstraint, Spec
 
 REDUCE_LEAVES = 24
@@ -60,25 +60,34 @@ def write_proof(path: Path, network: bytes, spec: bytes, asked: Spec, recording:
     files; `progress(leaves so far)` is called now and then.
 
     Raises `NoProof` when the checker does not support the network, when the evidence is not enough, or when the budget
-    ends; no file is left then.
+    ends, and `InvalidInput` where the file cannot be written. What `path` held before is left alone then.
     """
     part = path.with_name(path.name + ".part")
     try:
-        with np.errstate(all="ignore"):
+        file = part.open("wb")  # first of all: evaluating the evidence may take long
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        with file, np.errstate(all="ignore"):
             writer = _Writer(load_network(network), semantics == "float32", budget, progress)
             cases = read_spec(spec).cases
             body = [writer.case(case, _Counterpart.find(case, asked, recording)) for case in cases]
-        header = {"claim": "unsat", "network_sha256": hashlib.sha256(network).hexdigest(),
-                  "spec_sha256": hashlib.sha256(spec).hexdigest(), "semantics": semantics,
-                  "tool": f"verify {__version__}", "cases": len(cases), "leaves": writer.leaves}
-        with part.open("wb") as file:
+            header = {"claim": "unsat", "network_sha256": hashlib.sha256(network).hexdigest(),
+                      "spec_sha256": hashlib.sha256(spec).hexdigest(), "semantics": semantics,
+                      "tool": f"verify {__version__}", "cases": len(cases), "leaves": writer.leaves}
             write_container(file, header, (chunk for chunks in body for chunk in chunks))
         os.replace(part, path)
     except Rejected as error:
         raise NoProof(f"no proof: {error}") from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
     finally:
         part.unlink(missing_ok=True)
     return Written(writer.trees, writer.leaves, writer.resplit, path.stat().st_size, writer.smallest)
+
+
+def _unwritable(path: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(f"the proof {path} cannot be written: {error.strerror or error}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,10 +148,9 @@ class _Writer:
         parts = [b"\1" + varint(len(groups)) + b"".join(groups)]
         trees = []
         for tree in own.record.trees:
-            mine = [d for d, theirs in enumerate(own.disjuncts) if theirs in tree.disjuncts]
-            if mine:
-                order = own.rows[mine[0]]
-                root = self._tree(place, tree, [members[d] for d in mine], order)
+            asked = [d for d, theirs in enumerate(own.disjuncts) if theirs in tree.disjuncts]
+            for mine in _together(place.domain, tree, asked, members):
+                root = self._tree(place, tree, [members[d] for d in mine], own.rows[mine[0]])
                 trees.append((varint(len(mine)) + b"".join(map(varint, mine)), root))
         self.trees += len(trees)
         parts.append(varint(len(trees)))
@@ -193,6 +201,19 @@ def _split(piece: Piece, key: int, place: Place, since: int, tree: TreeRecord) -
     piece.code, piece.children = code, (Piece(), Piece())
     return [(part, child, Place(where, place.sides), since)
             for part, child, where in zip(piece.children, (first, second), children, strict=True)]
+
+
+def _together(domain: Domain, tree: TreeRecord, asked: list[int], members: list[list[int]]) -> list[list[int]]:
+    """The disjuncts `asked` of a recorded tree in groups, one tree for each group.
+
+    What bounds of the whole box proved in the search, the checker's may miss by little. Each such disjunct gets a tree
+    of its own, whose ReLUs can be split; disjuncts that share a tree can only have their box cut.
+    """
+    if tree.mode != "root" or len(asked) < 2:
+        return [asked] if asked else []
+    plain = Leaf(domain, False, None, None, None)
+    proved = [d for d in asked if nodes.margins(domain.context.net, [plain], [members[d]])[0] > 0]
+    return ([proved] if proved else []) + [[d] for d in asked if d not in proved]
 
 
 def _leaf_counts(tree: TreeRecord) -> dict[int, int]:

@@ -176,9 +176,9 @@ class Leaves:
         return _children(item, code, [replace(item.leaf, domain=child, weights=None) for child in children])
 
     def _parts(self, item: Item, column: int | None) -> list[Item]:
-        """The leaf with one more ReLU split, whose multiplier starts at 0."""
+        """The leaf with one more ReLU split, whose multiplier starts at 0; without unsplit ReLUs, with a cut."""
         if column is None:
-            raise NoProof("no proof: a leaf's margin is too small for the checker's arithmetic")
+            return self._halves(item)
         code, children = relu_split(item.leaf.domain, column)
         beta = item.leaf.beta
         longer = None if beta is None else np.append(beta, 0.0)

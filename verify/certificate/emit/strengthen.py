@@ -24,8 +24,8 @@ OPTIONS = AscentOptions(iterations=100, lr_alpha=0.1, lr_beta=0.1, patience=30)
 OPS = {"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh}
 
 
-def compact(net: Collapsed, rows: Sequence[int]) -> CompactNetwork:
-    """The checker's collapsed network as the prover's, with the listed rows."""
+def compact(net: Collapsed, rows: Sequence[int], scale: float = 1.0) -> CompactNetwork:
+    """The checker's collapsed network as the prover's, with the listed rows divided by `scale`."""
     tensor = torch.from_numpy
     layers = tuple(
         CompactLayer(str(layer.order), OPS[layer.kind](), tensor(layer.neurons), layer.start, tensor(layer.weight),
@@ -34,7 +34,8 @@ def compact(net: Collapsed, rows: Sequence[int]) -> CompactNetwork:
     )
     rows = list(rows)
     return CompactNetwork(torch.arange(net.inputs), tensor(net.x_lower), tensor(net.x_upper), layers,
-                          tensor(net.weight[rows]), tensor(net.bias[rows]), tensor(net.error[rows]))
+                          tensor(net.weight[rows] / scale), tensor(net.bias[rows] / scale),
+                          tensor(net.error[rows] / scale))
 
 
 @torch.no_grad()
@@ -44,7 +45,9 @@ def strengthened(net: Collapsed, leaves: Sequence[Leaf], rows: list[int], budget
     if not rows:
         return list(leaves), [None] * len(leaves)
     domains, _ = bounds.refreshed(net, nodes.batch_of([leaf.domain for leaf in leaves]))
-    network = compact(net, rows)
+    # Multipliers grow with the rows; the steps of the ascent are made for numbers around 1.
+    scale = float(np.abs(net.weight[rows]).max(initial=0)) or 1.0
+    network = compact(net, rows, scale)
     lower, upper = torch.from_numpy(domains.lower), torch.from_numpy(domains.upper)
     problem = DualProblem(network, DualLines.of(network, lower, upper))
     signs = torch.from_numpy(domains.signs)
@@ -54,7 +57,7 @@ def strengthened(net: Collapsed, leaves: Sequence[Leaf], rows: list[int], budget
     better = []
     for k, leaf in enumerate(leaves):
         alpha = _packed(net, found.params.alpha[k].numpy(), found.params.upper[k].numpy())
-        beta = rounded(found.params.beta[k].numpy()[leaf.domain.split_columns()])
+        beta = rounded(scale * found.params.beta[k].numpy()[leaf.domain.split_columns()])
         weights = [rounded(found.params.weights[k].numpy())] if len(rows) > 1 else None
         better.append(Leaf(leaf.domain, True, alpha, beta if beta.any() else None, weights))
     return better, _columns(net, domains, found.form[:, net.inputs :].numpy())
