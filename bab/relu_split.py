@@ -38,6 +38,14 @@ class ReluSplitOptions:
     evidence: bool = False
 
 
+def _charged(problem: DualProblem) -> float:
+    """What a rigorous evaluation of a row subtracts, at CROWN's slopes: under float32 semantics more than the errors
+    of the rows alone, and an ascent that stops below it closes nothing. 0 where it is not finite."""
+    rows = problem.initial(torch.eye(problem.network.row_bias.numel()).to(problem.network.row_bias))
+    lost = problem.backward(rows).bound - problem.rigorous(rows)
+    return float(lost.nan_to_num(nan=0.0, posinf=0.0).max())
+
+
 class ReluSplitBounder:
     """`network` in float64 with rigorous errors; `dtype` is what the search computes in."""
 
@@ -61,7 +69,7 @@ class ReluSplitBounder:
         self.layer_of = torch.cat(owners or [torch.zeros(0, dtype=torch.int64)]).to(self.splittable.device)
         steps = 2 * self.options.ascent.iterations * self.exact.network.flops
         self.tightens = network.relu_only and tightening_flops(self.exact) <= self.options.tighten_cost * steps
-        self.enough = 8 * torch.finfo(dtype).eps * float(scale.max()) + 2 * float(network.row_error.max())
+        self.enough = 8 * torch.finfo(dtype).eps * float(scale.max()) + 2 * _charged(self.exact)
 
     def root(self) -> SubproblemBatch:
         weights = self.members[self.open_disjuncts].to(self.lower.dtype)
