@@ -52,7 +52,8 @@ def summary(result: Result) -> str:
             f"; {result.witness.outside:.2g} outside the box, some of whose limits hold no number of the network's "
             "type: the real points of the box next to it are proved to be unsafe")
         surely = _surely(result.witness)
-        return f"the property is violated: counterexample found{how}, replayed on onnxruntime{near}{surely}{detail}"
+        found = f"the property is violated (semantics {result.semantics}): counterexample found{how}"
+        return f"{found}, replayed on onnxruntime{near}{surely}{detail}"
     if tree is not None:
         leaves = "1 leaf" if tree.leaves == 1 else f"{tree.leaves} leaves"
         note = f"; {tree.note}" if tree.note else ""

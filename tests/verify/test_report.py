@@ -120,4 +120,5 @@ def test_the_semantics_are_said_everywhere(semantics, words, options):
                Result.unknown(Reason.INCOMPLETE, semantics=semantics)]
     for result in results:
         assert words in summary(result) and document(options, "unknown", result)["semantics"] == semantics
+    assert f"(semantics {semantics})" in summary(Result.falsified(WITNESS, semantics=semantics))
     assert document(replace(options, semantics=semantics), "timed-out")["semantics"] == semantics
