@@ -12,8 +12,8 @@ from importlib import import_module
 
 from benchmarks.soundness.tally import Tally
 
-MODULES = ("random_networks", "operators", "relaxations", "bounds", "metamorphic", "faults", "proofs", "known_sat",
-           "hidden")
+MODULES = ("random_networks", "operators", "relaxations", "bounds", "metamorphic", "faults", "proofs", "executions",
+           "known_sat", "hidden", "float_attacks")
 """One file each; all of them define `EXPERIMENT`."""
 
 

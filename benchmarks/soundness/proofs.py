@@ -97,7 +97,7 @@ def accepted(network: bytes, spec: bytes, proof: bytes, record: Recorder) -> boo
     return report.checked == report.leaves and (not report.leaves or report.smallest_margin > 0)
 
 
-def border(p: Problem) -> tuple[Spec, Spec] | None:
+def border(p: Problem, bisections: int = BISECTIONS) -> tuple[Spec, Spec] | None:
     """The property of a safe problem with its constants lowered until it is just safe, and until it is just violated;
     None if that takes too much."""
     def spec(by: Fraction) -> Spec:
@@ -108,7 +108,7 @@ def border(p: Problem) -> tuple[Spec, Spec] | None:
         low, high = high, 4 * high
         if high > 100:
             return None
-    for _ in range(BISECTIONS):
+    for _ in range(bisections):
         middle = (low + high) / 2
         low, high = (middle, high) if find_unsafe(p.exact, spec(middle)) is None else (low, middle)
     return spec(low), spec(high)

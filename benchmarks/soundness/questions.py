@@ -34,10 +34,12 @@ class Answer:
         return self.verdict == ("unsat" if violated else "sat")
 
 
-def ask(onnx: bytes, spec: Spec, engine: str, seconds: float, dtype: str = "auto", seed: int = 0) -> Answer:
+def ask(onnx: bytes, spec: Spec, engine: str, seconds: float, dtype: str = "auto", seed: int = 0,
+        semantics: str = "real") -> Answer:
     """What the verifier says within `seconds`, in this process, on the CPU."""
     try:
-        result = solve(Problem(from_bytes(onnx), spec), engine, Budget.seconds(seconds), "cpu", dtype, seed)
+        asked = Problem(from_bytes(onnx), spec, semantics)
+        result = solve(asked, engine, Budget.seconds(seconds), "cpu", dtype, seed)
     except ERRORS as error:
         return Answer(f"error {type(error).__name__}", None, " ".join(str(error).split())[:200])
     return Answer(result.as_vnncomp, result)

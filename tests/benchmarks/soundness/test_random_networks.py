@@ -13,9 +13,9 @@ from verify.result import Result
 
 
 def test_nothing_is_wrong():
-    tally = run(range(96), 20_000)
-    assert tally.tried == 96 and not tally.wrong
-    assert tally.counts["violated"] > 20 and tally.counts["safe"] > 20
+    tally = run(range(0, 96, 3), 20_000)
+    assert tally.tried == 32 and not tally.wrong
+    assert tally.counts["violated"] > 5 and tally.counts["safe"] > 5
     for engine in (*random_networks.SEARCHES, *random_networks.BOUNDS):
         assert any(name.startswith(engine) for name in tally.counts)
 
@@ -24,7 +24,7 @@ def test_an_optimistic_bound_is_caught(monkeypatch):
     """Root bounds that are too good by a tenth."""
     honest = root.rigorous_rows
     monkeypatch.setattr(root, "rigorous_rows", lambda *args, **kwargs: honest(*args, **kwargs) + 0.1)
-    tally = run(range(48), 20_000)
+    tally = run(range(20), 20_000)
     assert any("unsat, but the property is violated" in finding.what for finding in tally.wrong)
     assert {"network.onnx", "spec.vnnlib"} <= set(tally.wrong[0].files)
 
