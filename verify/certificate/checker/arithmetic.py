@@ -1,10 +1,10 @@
 """The arithmetics of the checker behind one interface: float64 with error bounds, and exact dyadic numbers.
 
 A pass computes in arrays that `lift` made. Float64 arrays round; `gamma(n)` bounds the relative error of any sum of n
-products in any order, n u / (1 - n u) with u = 2^-53 (Higham 2002, eq. 3.4), eight operations to spare, and `tiny` what
-products that underflowed lose. Exact arrays hold `Dyadic` objects, m 2^e with integers m and e: sums and products
-of floats are dyadic, nothing is ever divided, so `gamma` and `tiny` are 0. What must be rounded (bounds of neurons,
-slopes, errors) are float64 numbers in both; `below` and `above` round outward.
+products in any order, n u / (1 - n u) with u = 2^-53 (Higham 2002, eq. 3.4), eight operations to spare. Exact arrays
+hold `Dyadic` objects, m 2^e with integers m and e: sums and products of floats are dyadic, nothing is ever divided, so
+`gamma` is 0. What must be rounded (bounds of neurons, slopes, errors) are float64 numbers in both; `below` and `above`
+round outward, and `enlarged` adds to a computed error what its own rounding and all underflow may have lost.
 """
 
 from __future__ import annotations
@@ -17,6 +17,14 @@ import numpy as np
 from verify.certificate.checker.errors import Rejected
 
 UNIT = 2.0**-53
+LARGEST = 2.0**150
+"""No value of a network may be larger. An underflow in a coefficient costs 2^-1074 times a value: TINY covers 2^124."""
+TINY = 2.0**-800
+
+
+def enlarged(error: np.ndarray) -> np.ndarray:
+    """At least the exact value of an error that was computed as sums of less than 2^22 products each."""
+    return error * (1 + 2.0**-30) + TINY
 
 
 class Dyadic:
@@ -104,8 +112,6 @@ class Float64:
     """Rounded arithmetic; results carry their error bounds."""
 
     name, exact = "float64", False
-    tiny = 2.0**-1022 / 2.0**-104
-    """An entry whose products underflowed is off by less than this, in units of what it is multiplied with."""
 
     @staticmethod
     def lift(values: np.ndarray) -> np.ndarray:
@@ -123,13 +129,15 @@ class Float64:
 class Exact:
     """Exact dyadic arithmetic on object arrays."""
 
-    name, exact, tiny = "dyadic", True, 0.0
+    name, exact = "dyadic", True
 
     @staticmethod
     def lift(values: np.ndarray) -> np.ndarray:
         values = np.asarray(values)
         if values.dtype == object:
             return values
+        if not np.isfinite(values).all():
+            raise Rejected("a number is not finite")
         lifted = np.empty(values.size, dtype=object)
         lifted[:] = [Dyadic.of(v) for v in values.ravel().tolist()]
         return lifted.reshape(values.shape)

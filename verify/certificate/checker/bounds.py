@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from verify.certificate.checker import smooth
-from verify.certificate.checker.arithmetic import Float64
+from verify.certificate.checker.arithmetic import Float64, enlarged
 from verify.certificate.checker.collapse import Collapsed, Layer, unstable
 
 CHUNK_ENTRIES = 2**17
@@ -161,8 +161,7 @@ def push(net: Collapsed, signs: np.ndarray, line: Lines, weight: np.ndarray, bia
     x = form[:, : net.inputs]
     if not a.exact:
         error = error + gamma * (np.abs(x) @ net.reach[: net.inputs])
-        error = error + a.tiny * (1 + net.reach.sum() + 2 * net.unstable)
-    return Pushed(x, offset, error * (1 + 2.0**-40))
+    return Pushed(x, offset, enlarged(error))
 
 
 def _dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -225,8 +224,9 @@ def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
         low, high = lower[:, c], upper[:, c]
         free = domains.signs[:, c] == 0
         found = _intervals(below, layer, reach_low[:, : layer.start], reach_high[:, : layer.start])
-        np.maximum(low, found[0], out=low, where=free)
-        np.minimum(high, found[1], out=high, where=free)
+        # fmax, fmin: a NaN is no bound.
+        np.fmax(low, found[0], out=low, where=free)
+        np.fmin(high, found[1], out=high, where=free)
         before = Domains(domains.x_lower, domains.x_upper, lower[:, : c.start], upper[:, : c.start],
                          domains.signs[:, : c.start])
         line = lines(below, before, default_alpha(below, before))
@@ -246,7 +246,8 @@ def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
         # An empty domain goes on with its old bounds: it is proved, and contradictory bounds have no lines.
         low[crossed], high[crossed] = domains.lower[crossed, c], domains.upper[crossed, c]
         mine = slice(layer.start, layer.start + layer.size)
-        reach_low[:, mine], reach_high[:, mine] = _images(net, layer, low, high, domains.signs[:, c])
+        first, last = image(layer.kind, low, high, net.slack)
+        reach_low[:, mine], reach_high[:, mine] = first, np.where(domains.signs[:, c] < 0, 0.0, last)
     return replace(domains, lower=lower, upper=upper), empty
 
 
@@ -267,20 +268,18 @@ def _intervals(below: Collapsed, layer: Layer, low: np.ndarray, high: np.ndarray
     gamma = Float64.gamma(below.width + 8)
     weight, bias = layer.floats
     center = (low + high) / 2
-    radius = (np.maximum(high - center, center - low) + gamma * np.maximum(np.abs(low), np.abs(high))) * (1 + 2.0**-40)
+    radius = np.maximum(high - center, center - low) + gamma * np.maximum(np.abs(low), np.abs(high))
     middle = center @ weight.T + bias
-    wide = (radius @ np.abs(weight).T + gamma * np.abs(bias) + layer.error) * (1 + 2.0**-40) + Float64.tiny
-    wide = wide + 2.0**-50 * np.abs(middle)
+    wide = enlarged(radius @ np.abs(weight).T + gamma * np.abs(bias) + layer.error + 2.0**-50 * np.abs(middle))
     return middle - wide, middle + wide
 
 
-def _images(net: Collapsed, layer: Layer, low: np.ndarray, high: np.ndarray, signs: np.ndarray
-            ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of y = f(z), (n, U)."""
-    if layer.kind != "relu":
-        first, last = smooth.image(layer.kind, low, high)
-        return np.nextafter(first - net.slack, -np.inf), np.nextafter(last + net.slack, np.inf)
-    return np.maximum(low, 0.0), np.where(signs < 0, 0.0, np.maximum(high, 0.0))
+def image(kind: str, low: np.ndarray, high: np.ndarray, slack: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of y = f(z) from those of z, elementwise."""
+    if kind == "relu":
+        return np.maximum(low, 0.0), np.maximum(high, 0.0)
+    first, last = smooth.image(kind, low, high)
+    return np.nextafter(first - slack, -np.inf), np.nextafter(last + slack, np.inf)
 
 
 def tightened(net: Collapsed, position: int, lower: np.ndarray, upper: np.ndarray) -> Collapsed:
@@ -317,7 +316,7 @@ def reduced(net: Collapsed, domain: Domains) -> Collapsed:
     rows = [(layer.weight.copy(), layer.bias.copy(), layer.error.copy()) for layer in net.layers]
     rows.append((net.weight.copy(), net.bias.copy(), net.error.copy()))
     keep = np.ones(net.width, dtype=bool)
-    gamma, tiny = a.gamma(net.width + 4), a.tiny * (1 + float(reach.sum()))
+    gamma = a.gamma(net.width + 4)
     for position, layer in enumerate(net.layers):
         columns = slice(layer.start, layer.start + layer.size)
         c = slice(layer.start - net.inputs, columns.stop - net.inputs)
@@ -333,10 +332,10 @@ def reduced(net: Collapsed, domain: Domains) -> Collapsed:
             column = w[:, columns][:, active]
             w[:, : layer.start] = w[:, : layer.start] + column @ weight
             b = b + column @ bias
-            e = e + (a.above(np.abs(column)) @ lost) * (1 + 2.0**-40) + tiny
+            e = e + a.above(np.abs(column)) @ lost
             if not a.exact:
                 e = e + gamma * (np.abs(b) + np.abs(w) @ reach[: w.shape[1]])
-            rows[later] = w, b, e
+            rows[later] = w, b, enlarged(e)
     return _without(net, domain, rows, keep)
 
 

@@ -96,18 +96,16 @@ class Checker:
             raise Rejected(f"case {number}: no tree for disjuncts {sorted(open_)[:10]}")
 
     def _tree(self, net: Collapsed, disjuncts: list[list[int]]) -> None:
-        root = Context(net)
-        stack = [Domain(root, net.x_lower, net.x_upper, (), 0)]
+        stack = [Domain(Context(net), net.x_lower, net.x_upper, (), 0)]
         while stack:
             domain = stack.pop()
+            last = not stack or stack[-1].context is not domain.context
             self.deepest = max(self.deepest, domain.depth)
             if domain.depth > DEEPEST:
                 raise Rejected(f"the tree is deeper than {DEEPEST}")
             kind = self.body.u8()
             if kind == LEAF:
                 self._leaf(domain, disjuncts)
-                if not stack or stack[-1].context is not domain.context:
-                    self._flush(domain.context, disjuncts)
             elif kind == INPUT_SPLIT:
                 stack += reversed(self._input_split(domain))
             elif kind == RELU_SPLIT:
@@ -122,7 +120,8 @@ class Checker:
                 stack.append(Domain(Context(smaller), domain.x_lower, domain.x_upper, (), domain.depth + 1))
             else:
                 raise Rejected(f"unknown node kind {kind}")
-        self._flush(root, disjuncts)
+            if last and kind not in (INPUT_SPLIT, RELU_SPLIT):  # no other open node has this network
+                self._flush(domain.context, disjuncts)
 
     def _input_split(self, domain: Domain) -> tuple[Domain, Domain]:
         index, threshold = self.body.varint(), self.body.f64()
@@ -233,6 +232,8 @@ def check(network: bytes, spec: bytes, container: Container, arithmetic: str = "
     container.body.done()
     if checker.leaves != header.leaves:
         raise Rejected(f"the header says {header.leaves} leaves; there are {checker.leaves}")
+    if checker.checked != (checker.leaves if chosen is None else len(chosen)):
+        raise Rejected(f"{checker.checked} of {checker.leaves} leaves were bounded")
     return Report(header.semantics, len(problem.cases), sum(len(case.disjuncts) for case in problem.cases),
                   checker.trees, checker.leaves, checker.checked, checker.smallest, checker.deepest,
                   container.body.consumed, time.monotonic() - started)

@@ -21,11 +21,10 @@ from functools import cached_property
 
 import numpy as np
 
-from verify.certificate.checker import smooth
-from verify.certificate.checker.arithmetic import Exact
+from verify.certificate.checker.arithmetic import LARGEST, UNIT, Exact, enlarged
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network
-from verify.certificate.checker.ops import Constant, Input, Relu, Smooth, Take
+from verify.certificate.checker.ops import Constant, Input, Op, Relu, Smooth, Take
 
 CHUNK_ENTRIES = 2**24
 """Rows are walked back in chunks of at most this many coefficients per step."""
@@ -130,18 +129,29 @@ class Collapsed:
 
 
 def unstable(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Which ReLUs stay in a collapsed network. Not simply l < 0 < u: rounding must not decide where both are 0."""
-    return (lower < NEAR_ZERO) & (upper > -NEAR_ZERO)
+    """Which ReLUs stay in a collapsed network. Not simply l < 0 < u: rounding must not decide where both are 0. Bounds
+    that are NaN make no neuron stable."""
+    return ~((lower >= NEAR_ZERO) | (upper <= -NEAR_ZERO))
 
 
-def float32_noise(terms: int, roundings: int | None, total: np.ndarray, name: str) -> np.ndarray | float:
-    """Rounding of one operator executed in float32, `total` = |W| m + |b|; None roundings: it is exact."""
-    if roundings is None:
+def weighed(op: Op, magnitudes: list[np.ndarray]) -> np.ndarray:
+    """|W| m + |b|."""
+    total, offset = op.spread(magnitudes), op.offset()
+    return total if offset is None else total + np.abs(offset)
+
+
+def float32_noise(op: Op, magnitudes: list[np.ndarray], name: str) -> np.ndarray | float:
+    """Rounding of one affine operator executed in float32 on values of at most `magnitudes`."""
+    if op.roundings is None:
         return 0.0
-    if not (total < FLOAT32_LIMIT).all():
-        raise Rejected(f"{name} may overflow in float32")
-    n = (terms + roundings + 8) * FLOAT32_UNIT
-    return n / (1 - n) * (1 + 4 * n) * total + 2 * (terms + 8) * FLOAT32_TINY
+    # An input below 2^-126 may be read as 0: that is a relative error of one unit for inputs of at least 2^-102.
+    total = weighed(op, [np.maximum(m, FLOAT32_TINY / FLOAT32_UNIT) for m in magnitudes])
+    n = (op.sums + op.roundings + 8) * FLOAT32_UNIT
+    if not ((total < FLOAT32_LIMIT).all() and n < 0.125):
+        raise Rejected(f"{name} may overflow in float32, or sums too many terms for rigorous bounds")
+    # Results and weights below 2^-126 may become 0, too.
+    flushed = 2 * (op.sums + 8) * FLOAT32_TINY * (1 + max(m.max() for m in magnitudes))
+    return n / (1 - n) * (1 + 4 * n) * total + flushed
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +182,6 @@ class Collapser:
         self.layers: list[Layer] = []
         # Interval arithmetic is exact up to the first mixing layer: rows would find nothing.
         self.mixing: list[float] = []
-        consumers = np.bincount([i for s in self.steps for i in s.inputs], minlength=len(self.steps))
-        self.readings = max(1.0, consumers.max(initial=0) / 4)
 
     @property
     def width(self) -> int:
@@ -192,8 +200,8 @@ class Collapser:
                 low, high, charge = self._linear(index)
                 several = step.op.terms > 1 or len(step.inputs) > 1
                 mixing = sum(self.mixing[i] for i in step.inputs) + (several and not isinstance(step.op, Take))
-            if not (np.isfinite(low).all() and np.isfinite(high).all()):
-                raise Rejected(f"the values of {step.name!r} are not bounded by finite numbers")
+            if not ((low >= -LARGEST).all() and (high <= LARGEST).all() and (low <= high).all()):
+                raise Rejected(f"the values of {step.name!r} are not bounded by 2^150")
             self.lower.append(low)
             self.upper.append(high)
             self.charge.append(charge)
@@ -203,41 +211,31 @@ class Collapser:
         step, plain = self.steps[index], self.plain[index].op
         low, high = [self.lower[i] for i in step.inputs], [self.upper[i] for i in step.inputs]
         a = self.arithmetic
-        if isinstance(step.op, Take):
+        if isinstance(step.op, (Constant, Take)):
             low, high = plain.forward(low), plain.forward(high)
             # Nothing rounds forward; backward the rows of entries that are read several times are added up.
-            repeated = a.gamma(plain.terms) * np.maximum(np.abs(low), np.abs(high)) if plain.terms > 1 else None
-            return low, high, repeated
-        if isinstance(step.op, Constant):
-            value = plain.forward(low)
-            return value, value, None
+            several = plain.terms > 1 and not a.exact
+            return low, high, a.gamma(plain.terms) * np.maximum(np.abs(low), np.abs(high)) if several else None
         center = [x + (y - x) / 2 for x, y in zip(low, high, strict=True)]
         radius = [np.maximum(y - c, c - x) * (1 + 2.0**-51) for x, y, c in zip(low, high, center, strict=True)]
         charge = self._charge(index, [np.maximum(np.abs(x), np.abs(y)) for x, y in zip(low, high, strict=True)])
         value = step.op.forward([a.lift(c) for c in center])
-        spread = a.above(step.op.spread([a.lift(r) for r in radius])) + charge
-        pad = 2.0**-50 * (np.abs(a.above(value)) + np.abs(a.below(value)) + spread) + 2.0**-1022
+        spread = a.above(step.op.spread([a.lift(r) for r in radius])) + (0.0 if charge is None else charge)
+        pad = enlarged(2.0**-50 * (np.abs(a.above(value)) + np.abs(a.below(value)) + spread))
         return a.below(value) - spread - pad, a.above(value) + spread + pad, charge
 
-    def _charge(self, index: int, magnitudes: list[np.ndarray]) -> np.ndarray:
-        step, plain, a = self.plain[index], self.plain[index].op, self.arithmetic
-        total = plain.spread(magnitudes)
-        offset = plain.offset()
-        if offset is not None:
-            total = total + np.abs(offset)
-        # The magnitudes' own rounding is far below the eight spare operations of gamma.
-        charge = a.gamma(plain.terms) * total + (2 * plain.terms + 4) * a.tiny * 2.0**-104
-        if offset is not None:
-            charge = charge + a.gamma(math.prod(step.shape)) * np.abs(offset)
-        uncertain = plain.uncertainty(magnitudes)
+    def _charge(self, index: int, magnitudes: list[np.ndarray]) -> np.ndarray | None:
+        step, op = self.plain[index], self.plain[index].op
+        charge = self.arithmetic.gamma(op.terms) * weighed(op, magnitudes)
+        uncertain = op.uncertainty(magnitudes)
         if uncertain is not None:
             charge = charge + uncertain
         if self.float32:
-            charge = charge + float32_noise(plain.terms, plain.roundings, total, repr(step.name))
-        return np.broadcast_to(charge * (1 + 2.0**-50), step.shape)
+            charge = charge + float32_noise(op, magnitudes, repr(step.name))
+        return np.broadcast_to(enlarged(charge), step.shape) if charge.any() else None
 
     def _nonlinear(self, index: int, order: int) -> tuple[np.ndarray, np.ndarray]:
-        from verify.certificate.checker.bounds import both_sides
+        from verify.certificate.checker.bounds import both_sides, image
 
         step = self.steps[index]
         source, relu = step.inputs[0], isinstance(step.op, Relu)
@@ -253,11 +251,8 @@ class Collapser:
                     raise Rejected(f"contradicting bounds in front of {step.name!r}")
                 self.lower[source], self.upper[source] = (s.reshape(step.shape) for s in (low, high))
         self._cut(index, order, candidates, parts if candidates.size else None, low, high)
-        if relu:
-            return (np.maximum(s, 0).reshape(step.shape) for s in (low, high))
-        first, last = smooth.image(step.op.kind, low, high)
-        slack = SMOOTH_ERROR * self.float32
-        return (first - slack).reshape(step.shape), (last + slack).reshape(step.shape)
+        kind = "relu" if relu else step.op.kind
+        return tuple(side.reshape(step.shape) for side in image(kind, low, high, SMOOTH_ERROR * self.float32))
 
     def _cut(self, index: int, order: int, candidates: np.ndarray, parts, low: np.ndarray, high: np.ndarray) -> None:
         op = self.steps[index].op
@@ -288,9 +283,8 @@ class Collapser:
     def backward(self, start: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows (r, *shape) on step `start` walked back to v: weight (r, width), bias (r,), error (r,) float64."""
         a, count = self.arithmetic, len(rows)
-        weight = a.lift(np.zeros((count, self.width)))
-        bias, error, mass = a.lift(np.zeros(count)), np.zeros(count), np.zeros(count)
-        pending = {start: rows}
+        weight, bias = a.lift(np.zeros((count, self.width))), a.lift(np.zeros(count))
+        error, pending = np.zeros(count), {start: rows}
         for index in range(start, -1, -1):
             rows = pending.pop(index, None)
             if rows is None:
@@ -306,27 +300,26 @@ class Collapser:
                 parts = [rows * active]
             else:
                 if self.charge[index] is not None:
-                    # One more rounding for every further reader of a value, whose rows were added up.
-                    cost = self.charge[index].ravel()
-                    error = error + self.readings * (a.above(np.abs(flat)) @ cost + a.tiny * (1 + cost.sum()))
-                offset = step.op.forward([]) if isinstance(step.op, Constant) else step.op.offset()
+                    error = error + a.above(np.abs(flat)) @ self.charge[index].ravel()
+                offset = step.op.offset()
                 if offset is not None:
                     offset = np.broadcast_to(offset, step.shape).ravel()
                     bias = bias + flat @ offset
                     if not a.exact:
-                        terms = np.abs(flat) @ np.abs(offset)
-                        mass, error = mass + terms, error + a.gamma(flat.shape[1]) * terms
+                        # Its products are summed here, and then with those of at most `start` other steps.
+                        error = error + a.gamma(flat.shape[1] + start) * (np.abs(flat) @ np.abs(offset))
                 parts = step.op.pull(rows, [self.steps[i].shape for i in step.inputs])
             for source, part in zip(step.inputs, parts, strict=True):
-                pending[source] = pending[source] + part if source in pending else part
-        error = (error + a.gamma(start) * mass + a.tiny * self._reach()) * (1 + 2.0**-50)
-        return weight, bias, error
+                if source in pending:
+                    part = pending[source] + part
+                    if not a.exact:
+                        error = error + UNIT * (np.abs(part).reshape(count, -1) @ self._magnitude(source))
+                pending[source] = part
+        return weight, bias, enlarged(error)
 
-    def _reach(self) -> float:
-        """Bounds the sum of |v| and of |z|: what underflowed products may have been multiplied with."""
-        total = 1 + float(np.abs(self.box[0]).sum() + np.abs(self.box[1]).sum())
-        return total + sum(layer.size + float(np.abs(layer.lower).sum() + np.abs(layer.upper).sum())
-                           for layer in self.layers)
+    def _magnitude(self, index: int) -> np.ndarray:
+        """Largest |value| of every entry of a step: (entries,)."""
+        return np.maximum(np.abs(self.lower[index]), np.abs(self.upper[index])).ravel()
 
     def network(self, weight: np.ndarray, bias: np.ndarray, error: np.ndarray) -> Collapsed:
         signs = np.zeros(sum(layer.size for layer in self.layers), dtype=np.int8)
@@ -341,9 +334,8 @@ class Collapser:
         inputs = len(self.box[0])
         weight[:, :inputs] = weight[:, :inputs] + a.lift(rows.x)
         bias = bias + a.lift(rows.constant)
-        x = np.maximum(np.abs(self.box[0]), np.abs(self.box[1]))
-        y = np.maximum(np.abs(self.lower[last]), np.abs(self.upper[last])).ravel()
-        error = error + rows.x_error @ x + rows.y_error @ y + rows.constant_error
+        x = self._magnitude(0)
+        error = error + rows.x_error @ x + rows.y_error @ self._magnitude(last) + rows.constant_error
         if not a.exact:
             error = error + a.gamma(2) * (np.abs(weight[:, :inputs]) @ x + np.abs(bias))
-        return self.network(weight, bias, error * (1 + 2.0**-40))
+        return self.network(weight, bias, enlarged(error))

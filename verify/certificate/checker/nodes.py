@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from verify.certificate.checker.arithmetic import enlarged
 from verify.certificate.checker.bounds import (
     Domains,
     default_alpha,
@@ -129,7 +130,7 @@ def _combined(net: Collapsed, rows: Sequence[int], weights: np.ndarray) -> tuple
     if not a.exact:
         size = np.abs(net.weight[rows]) @ net.reach + np.abs(net.bias[rows])
         error = error + a.gamma(len(rows)) * (weights @ (size + net.error[rows]))
-    return factor @ net.weight[rows], factor @ net.bias[rows], error * (1 + 2.0**-40)
+    return factor @ net.weight[rows], factor @ net.bias[rows], enlarged(error)
 
 
 def halves(domain: Domain, index: int, threshold: float) -> tuple[Domain, Domain]:

@@ -10,9 +10,10 @@ Values have the full ONNX shape; only the rows of `pull` have one more axis in f
     uncertainty(xs)     what the constants that float64 cannot hold may be off by, given |x|: float64, or None
     cast(lift)          the same operator with its float64 arrays mapped by `lift`
 
-`terms` is the most products that are summed in one entry, forward or in `pull`; an added bias comes on top.
+`terms` is the most products that are summed in one entry, forward or in `pull`, and `sums` forward; an added bias comes
+on top.
 `roundings` is None where an execution in float32 rounds nothing (moves, and inner parts of a maximum, whose declared
-operator is exact); else how many roundings the declared operator makes in an entry beyond its `terms`.
+operator is exact); else how many roundings the declared operator makes in an entry beyond its `sums`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ CHUNK = 2**18
 class Op:
     """What operators have in common: no constants, one term, nothing that rounds in float32."""
 
-    terms = 1
+    terms = sums = 1
     roundings: int | None = None
 
     def offset(self) -> Array | None:
@@ -170,6 +171,8 @@ class Sum(Op):
     def terms(self) -> int:
         return len(self.signs)
 
+    sums = terms
+
     def forward(self, xs: list[Array]) -> Array:
         total = xs[0] if self.signs[0] > 0 else -xs[0]
         for sign, x in zip(self.signs[1:], xs[1:], strict=True):
@@ -194,6 +197,10 @@ class Dense(Op):
     @property
     def terms(self) -> int:
         return max(self.weight.shape)
+
+    @property
+    def sums(self) -> int:
+        return self.weight.shape[1]
 
     def forward(self, xs: list[Array]) -> Array:
         y = xs[0] @ self.weight.T
@@ -228,6 +235,10 @@ class Conv(Op):
     def terms(self) -> int:
         out, into, *kernel = self.weight.shape
         return max(into, out // self.groups) * math.prod(kernel)
+
+    @property
+    def sums(self) -> int:
+        return math.prod(self.weight.shape[1:])
 
     def _views(self, size: tuple[int, ...]) -> Iterator[tuple[int, int, slice, slice]]:
         """For every kernel position which rows and columns of the padded image the windows (h, w) = size read."""
