@@ -13,7 +13,7 @@ from importlib import import_module
 from benchmarks.soundness.tally import Tally
 
 MODULES = ("random_networks", "operators", "relaxations", "bounds", "metamorphic", "faults", "proofs", "executions",
-           "known_sat", "hidden", "float_attacks")
+           "known_sat", "neighbours", "hidden", "float_attacks")
 """One file each; all of them define `EXPERIMENT`."""
 
 
