@@ -32,7 +32,7 @@ from verify.certificate.checker.stream import write_container
 from verify.certificate.emit.leaves import Leaves
 from verify.certificate.emit.pieces import Piece, input_split, relu_split, varint
 from verify.certificate.emit.places import Place, RootSides, pass_flops, reduce, refresh_flops, with_lemmas
-from verify.certificate.recorder import INPUT, CaseRecord, Recording, TreeRecord
+from verify.certificate.recording import INPUT, PLAIN, CaseRecord, Recording, SplitRecord, TreeRecord
 from verify.errors import InvalidInput, NoProof
 from verify.query import LinearConstraint, Spec
 
@@ -40,6 +40,9 @@ REDUCE_LEAVES = 24
 """A domain with this many leaves below may get a collapsed network of its own ..."""
 REDUCE_AGAIN = 6
 """... and again whenever the number of leaves below has fallen by this factor."""
+
+SLAB, SLAB_CUT = 0.2, 0.9
+"""What clipping took from a domain becomes a leaf of its own when it is this share of the width; this much of it."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,8 @@ class _Writer:
                 if smaller is not None:
                     piece.code, piece.children = bytes([check.REDUCE]), (Piece(),)
                     piece, place, since = piece.children[0], smaller, counts[key]
+            if tree.splits[key].box is not None:
+                piece, place = _without_slabs(piece, place, tree.splits[key], leaves)
             todo += reversed(_split(piece, key, place, since, tree))
         leaves.prove()
         self.leaves += leaves.count
@@ -181,6 +186,24 @@ class _Writer:
         self.smallest = min(self.smallest, leaves.smallest)
         self.progress(self.leaves)
         return root
+
+
+def _without_slabs(piece: Piece, place: Place, split: SplitRecord, leaves: Leaves) -> tuple[Piece, Place]:
+    """Cuts off what the search had clipped away before it cut the domain: such a slab is a leaf, proved by nearly the
+    bounds that clipped it. The cut keeps a little of it, because those bounds are 0 at its end."""
+    for axis, low, high in zip(split.axes, *split.box, strict=True):
+        for below in (True, False):
+            domain = place.domain
+            start, end = domain.x_lower[axis], domain.x_upper[axis]
+            gone = low - start if below else end - high
+            if not gone > SLAB * (end - start):
+                continue
+            at = start + SLAB_CUT * gone if below else end - SLAB_CUT * gone
+            piece.code, parts = input_split(domain, int(axis), float(at))
+            piece.children = (Piece(), Piece())
+            leaves.add(piece.children[0 if below else 1], parts[0 if below else 1], PLAIN)
+            piece, place = piece.children[1 if below else 0], Place(parts[1 if below else 0], place.sides)
+    return piece, place
 
 
 def _split(piece: Piece, key: int, place: Place, since: int, tree: TreeRecord) -> list[tuple]:

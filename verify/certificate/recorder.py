@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from verify.bounds.compact import CompactLayer, CompactNetwork
 from verify.bounds.dual import DualParams
 from verify.certificate.recording import (
     INPUT,
+    PLAIN,
     CaseRecord,
     LeafRecord,
     Neurons,
@@ -36,7 +38,6 @@ from verify.sets import Interval
 MOST_BYTES = 256 << 20
 """Memory for the refinements of one case; what would exceed it is left out."""
 
-PLAIN = LeafRecord()
 
 
 class Domains(Protocol):
@@ -89,7 +90,7 @@ class InputTrace(_TreeTrace):
     def __init__(self, varying: np.ndarray, disjuncts: tuple[int, ...]) -> None:
         super().__init__()
         self._varying, self._disjuncts = varying, disjuncts
-        self._cuts: list[tuple[np.ndarray, np.ndarray]] = []
+        self._cuts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._closed: list[np.ndarray] = []
 
     def split(self, parents: Domains, children: Domains) -> None:
@@ -97,7 +98,8 @@ class InputTrace(_TreeTrace):
         axis = parents.data["axis"]
         # The first children end where the second ones begin.
         middle = children.data["x_upper"][: len(parents)].gather(1, axis.unsqueeze(1)).squeeze(1)
-        self._cuts.append((_array(axis), _array(middle)))
+        box = torch.stack([parents.data["x_lower"], parents.data["x_upper"]], 1)
+        self._cuts.append((_array(axis), _array(middle), _array(box)))
 
     def closed(self, domains: Domains, margins: Tensor) -> None:
         super().closed(domains, margins)
@@ -106,9 +108,10 @@ class InputTrace(_TreeTrace):
     def trees(self) -> list[TreeRecord]:
         """One tree for all disjuncts."""
         splits = {}
-        for (parents, _), (axis, middle) in zip(self._splits, self._cuts, strict=True):
-            cuts = zip(self._varying[axis].tolist(), middle.tolist(), strict=True)
-            splits.update(zip(parents, (SplitRecord(INPUT, index, at) for index, at in cuts), strict=True))
+        for (parents, _), (axis, middle, boxes) in zip(self._splits, self._cuts, strict=True):
+            cuts = zip(self._varying[axis].tolist(), middle.tolist(), boxes, strict=True)
+            records = (SplitRecord(INPUT, index, at, self._varying, box) for index, at, box in cuts)
+            splits.update(zip(parents, records, strict=True))
         leaves = dict.fromkeys(np.concatenate(self._closed).tolist(), PLAIN)
         return [TreeRecord("input", self._disjuncts, self._roots[0], splits, self._children(), leaves)]
 

@@ -23,11 +23,14 @@ INPUT = -1
 @dataclass(frozen=True, slots=True)
 class SplitRecord:
     """An inner node. ReLU split: neuron `index` of nonlinear node `layer`, first child z >= 0, second z <= 0. Input
-    split: `layer` is `INPUT`, first child x[index] <= threshold, second x[index] >= threshold."""
+    split: `layer` is `INPUT`, first child x[index] <= threshold, second x[index] >= threshold; `box` (2, k) are the
+    limits of the inputs `axes` (k,) to which the search had clipped the domain before it cut it."""
 
     layer: int
     index: int
     threshold: float = 0.0
+    axes: np.ndarray | None = None
+    box: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,9 @@ class LeafRecord:
     signs: np.ndarray | None = None
     beta: np.ndarray | None = None
     weights: np.ndarray | None = None
+
+
+PLAIN = LeafRecord()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ non-positive. The best one maximises the concave function w -> min over the box 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,27 +19,61 @@ from verify.certificate.emit.pieces import rounded
 STEPS = 12
 
 
-def row_forms(net: Collapsed, domains: Sequence[Domain], rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Linear lower bounds of the rows on each domain, its bounds computed again: (n, r, I), (n, r)."""
-    batch, _ = bounds.refreshed(net, nodes.batch_of(domains))
-    line = bounds.lines(net, batch, bounds.default_alpha(net, batch))
-    found = [bounds.push(net, batch.signs, line, net.weight[r][None], net.bias[r : r + 1], net.error[r : r + 1])
-             for r in rows]
-    return np.stack([f.x for f in found], 1), np.stack([f.offset - f.error for f in found], 1)
+@dataclass(frozen=True, eq=False)
+class RowForms:
+    """Linear lower bounds of the rows `rows` on n boxes: `coefficient` (n, r, I), `offset` (n, r), and the boxes."""
 
+    rows: list[int]
+    coefficient: np.ndarray
+    offset: np.ndarray
+    x_lower: np.ndarray
+    x_upper: np.ndarray
 
-def joint_weights(net: Collapsed, domains: Sequence[Domain], disjuncts: list[list[int]]
-                  ) -> list[list[np.ndarray] | None]:
-    """Per domain the weights of every disjunct's rows, as they will be read; None where no disjunct has two rows."""
-    if all(len(rows) < 2 for rows in disjuncts):
-        return [None] * len(domains)
-    boxes = nodes.batch_of(domains)
-    center, radius = (boxes.x_lower + boxes.x_upper) / 2, (boxes.x_upper - boxes.x_lower) / 2
-    per_disjunct = []
-    for rows in disjuncts:
-        coefficient, offset = row_forms(net, domains, rows)
-        per_disjunct.append(rounded(_ascend(coefficient, offset, center, radius)))
-    return [[weights[k] for weights in per_disjunct] for k in range(len(domains))]
+    @classmethod
+    def of(cls, net: Collapsed, domains: Sequence[Domain], disjuncts: list[list[int]]) -> RowForms:
+        """All rows of the disjuncts, with the bounds of neurons computed again on each domain."""
+        rows = sorted({r for mine in disjuncts for r in mine})
+        batch, _ = bounds.refreshed(net, nodes.batch_of(domains))
+        line = bounds.lines(net, batch, bounds.default_alpha(net, batch))
+        found = [bounds.push(net, batch.signs, line, net.weight[r][None], net.bias[r : r + 1], net.error[r : r + 1])
+                 for r in rows]
+        if not rows:
+            return cls(rows, np.zeros((len(domains), 0, net.inputs)), np.zeros((len(domains), 0)), batch.x_lower,
+                       batch.x_upper)
+        return cls(rows, np.stack([f.x for f in found], 1), np.stack([f.offset - f.error for f in found], 1),
+                   batch.x_lower, batch.x_upper)
+
+    def joint_weights(self, disjuncts: list[list[int]]) -> list[list[np.ndarray] | None]:
+        """Per domain the weights of every disjunct's rows, as they will be read; None where none has two rows."""
+        count = len(self.offset)
+        if all(len(mine) < 2 for mine in disjuncts):
+            return [None] * count
+        center, radius = (self.x_lower + self.x_upper) / 2, (self.x_upper - self.x_lower) / 2
+        found = []
+        for mine in disjuncts:
+            at = [self.rows.index(r) for r in mine]
+            best = _ascend(self.coefficient[:, at], self.offset[:, at], center, radius) if at else np.zeros((count, 0))
+            found.append(rounded(best))
+        return [[weights[k] for weights in found] for k in range(count)]
+
+    def widest_effects(self, disjuncts: list[list[int]]) -> np.ndarray:
+        """Per domain the input across which the worst disjunct's best row changes most: (n,)."""
+        width = self.x_upper - self.x_lower
+        if not self.rows:
+            return width.argmax(1)
+        low = np.where(self.coefficient > 0, self.x_lower[:, None], self.x_upper[:, None])
+        least = self.offset + (self.coefficient * low).sum(2)
+        best = np.full((len(least), len(disjuncts)), -np.inf)
+        chosen = np.zeros((len(least), len(disjuncts)), dtype=np.int64)
+        for d, mine in enumerate(disjuncts):
+            at = np.array([self.rows.index(r) for r in mine], dtype=np.int64)
+            if at.size:
+                chosen[:, d] = at[least[:, at].argmax(1)]
+                best[:, d] = least[:, at].max(1)
+        every = np.arange(len(least))
+        row = chosen[every, best.argmin(1)]
+        effect = np.abs(self.coefficient[every, row]) * width
+        return np.where(effect.any(1), effect.argmax(1), width.argmax(1))
 
 
 def _ascend(coefficient: np.ndarray, offset: np.ndarray, center: np.ndarray, radius: np.ndarray) -> np.ndarray:
@@ -67,18 +102,3 @@ def _simplex(points: np.ndarray) -> np.ndarray:
     support = (ordered - total / count > 0).sum(1)
     threshold = total[np.arange(len(points)), support - 1] / support
     return np.maximum(points - threshold[:, None], 0)
-
-
-def widest_effect(domain: Domain, disjuncts: list[list[int]]) -> int:
-    """The input across which the worst disjunct's best row changes most on the domain."""
-    net = domain.context.net
-    rows = sorted({r for rows in disjuncts for r in rows})
-    if not rows:
-        return int(np.argmax(domain.x_upper - domain.x_lower))
-    coefficient, offset = row_forms(net, [domain], rows)
-    low = np.where(coefficient > 0, domain.x_lower, domain.x_upper)
-    least = dict(zip(rows, (offset + (coefficient * low).sum(2))[0], strict=True))
-    worst = min(disjuncts, key=lambda mine: max((least[r] for r in mine), default=-np.inf))
-    chosen = max(worst, key=least.get, default=rows[0])
-    effect = np.abs(coefficient[0, rows.index(chosen)]) * (domain.x_upper - domain.x_lower)
-    return int(np.argmax(effect)) if effect.any() else int(np.argmax(domain.x_upper - domain.x_lower))

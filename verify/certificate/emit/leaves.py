@@ -17,7 +17,7 @@ from verify.budget import Budget
 from verify.certificate.checker import nodes
 from verify.certificate.checker.collapse import Collapsed
 from verify.certificate.checker.nodes import Context, Domain, Leaf
-from verify.certificate.emit.joint import joint_weights, widest_effect
+from verify.certificate.emit.joint import RowForms
 from verify.certificate.emit.pieces import Piece, input_split, relu_split, rounded
 from verify.certificate.emit.places import Columns, pass_flops, refresh_flops
 from verify.certificate.recorder import LeafRecord, TreeRecord
@@ -152,11 +152,7 @@ class Leaves:
         """Leaves that nothing proved: rows combined, multipliers optimised, and what that does not prove split."""
         net = context.net
         if self.tree.mode == "input" or len(self.disjuncts) != 1:
-            combined = joint_weights(net, [item.leaf.domain for item in items], self.disjuncts)
-            items = [Item(item.piece, replace(item.leaf, refresh=True, weights=weights))
-                     for item, weights in zip(items, combined, strict=True)]
-            items = self._try(net, items, "combined", lambda leaf: leaf if leaf.weights else None, sent)
-            return [half for item in items for half in self._halves(item)]
+            return self._cut_again(net, items, sent)
         from verify.certificate.emit.strengthen import strengthened
 
         better, columns = strengthened(net, [item.leaf for item in items], self.disjuncts[0], self.budget)
@@ -165,10 +161,19 @@ class Leaves:
         column = {id(item): c for item, c in zip(items, columns, strict=True)}
         return [part for item in left for part in self._parts(item, column[id(item)])]
 
-    def _halves(self, item: Item) -> list[Item]:
-        """The leaf cut where its rows change most."""
+    def _cut_again(self, net: Collapsed, items: list[Item], sent: list[np.ndarray]) -> list[Item]:
+        """Boxes whose rows, each alone, prove nothing: rows combined, and what that does not prove cut where the rows
+        change most."""
+        forms = RowForms.of(net, [item.leaf.domain for item in items], self.disjuncts)
+        axis = {id(item.piece): int(k) for item, k in zip(items, forms.widest_effects(self.disjuncts), strict=True)}
+        items = [Item(item.piece, replace(item.leaf, refresh=True, weights=weights))
+                 for item, weights in zip(items, forms.joint_weights(self.disjuncts), strict=True)]
+        left = self._try(net, items, "combined", lambda leaf: leaf if leaf.weights else None, sent)
+        return [half for item in left for half in self._halves(item, axis[id(item.piece)])]
+
+    def _halves(self, item: Item, index: int) -> list[Item]:
+        """The leaf cut in the middle of an input."""
         domain = item.leaf.domain
-        index = widest_effect(domain, self.disjuncts)
         middle = domain.x_lower[index] + (domain.x_upper[index] - domain.x_lower[index]) / 2
         if not domain.x_lower[index] < middle < domain.x_upper[index]:
             raise NoProof("no proof: a leaf's margin is too small for the checker's arithmetic")
@@ -178,7 +183,8 @@ class Leaves:
     def _parts(self, item: Item, column: int | None) -> list[Item]:
         """The leaf with one more ReLU split, whose multiplier starts at 0; without unsplit ReLUs, with a cut."""
         if column is None:
-            return self._halves(item)
+            forms = RowForms.of(item.leaf.domain.context.net, [item.leaf.domain], self.disjuncts)
+            return self._halves(item, int(forms.widest_effects(self.disjuncts)[0]))
         code, children = relu_split(item.leaf.domain, column)
         beta = item.leaf.beta
         longer = None if beta is None else np.append(beta, 0.0)
