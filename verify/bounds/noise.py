@@ -29,15 +29,15 @@ from verify.sets import Interval, gamma
 SMOOTH = 2.0**-20
 """Sigmoid and tanh of an execution are within this of the exact value, by declaration."""
 
-TINY, LIMIT = 2.0**-86, 2.0**80
-"""Float32 flushes numbers below 2^-126 to zero and ends at 2^128. The room of 2^40 is for factors that may have been
-folded into an operator (`verify.onnx_import.simplify`) and come after it in an execution; the rest above is for what an
-execution computes on its way, as a mean adds before it divides."""
+TINY, LIMIT = 2.0**-66, 2.0**50
+"""Float32 flushes numbers below 2^-126 to zero and ends at 2^128. The room between is for factors that come last in an
+execution but are part of our weights: 2^40 for what was folded (`verify.onnx_import.simplify`), 2^20 for the operator's
+own (a Gemm's alpha, a variance; the importers see to it), and above for means, which add before they divide."""
 
 
 def noise(node: Node, inputs: list[Interval]) -> Tensor | None:
     """Bounds |value of an execution - exact value| for inputs in these intervals: (n, *output shape), or None where
-    nothing rounds. Raises `Float32Overflow` where a sum may reach 2^80."""
+    nothing rounds. Raises `Float32Overflow` where a sum may reach 2^50."""
     if node.roundings is None:
         return None
     magnitudes = [interval.magnitude for interval in inputs]

@@ -37,6 +37,13 @@ def affine(call: Call, x: Variable, scale: object = None, shift: object = None, 
     return call.add(Affine(*parts), x, roundings=roundings)
 
 
+def is_mild(factor: object) -> bool:
+    """Whether constant factors may be part of a weight: larger or smaller ones, applied last, would hide overflow or
+    underflow of what they are applied to (`verify.bounds.noise`, LIMIT and TINY)."""
+    size = np.abs(factor)
+    return bool((size >= 2.0**-20).all() and (size <= 2.0**20).all())
+
+
 def maximum(call: Call, a: Variable, b: Variable) -> Variable:
     """max(a, b) = a + relu(b - a), of one shape."""
     over = call.add(Relu(), call.add(Add((1, -1)), b, a, roundings=None))

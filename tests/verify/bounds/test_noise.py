@@ -129,7 +129,7 @@ def test_flushed_subnormals_are_charged():
     assert float(noise(node(op), [box_of(2.0**-70)])) > 2.0**-126
 
 
-@pytest.mark.parametrize("size", [2.0**81, 1e300, float("inf"), float("nan")])
+@pytest.mark.parametrize("size", [2.0**51, 1e300, float("inf"), float("nan")])
 def test_overflow_is_an_error_with_the_name_of_the_node(size):
     with pytest.raises(Float32Overflow, match="'n'"):
         noise(node(Affine(torch.tensor(1.0, dtype=torch.float64))), [box_of(size)])

@@ -4,6 +4,7 @@ import torch
 
 from verify.errors import InvalidInput, ShapeMismatch
 from verify.onnx_import.call import Call, Variable
+from verify.onnx_import.lowering import affine, is_mild
 from verify.onnx_import.registry import importer
 from verify.ops import Affine
 
@@ -23,8 +24,12 @@ def batch_normalization(call: Call) -> Variable:
     variance = variance + call.attribute("epsilon", 1e-5)
     if bool((variance <= 0).any()):
         raise InvalidInput(f"{call}: the variance is not positive")
-    scale = gain / torch.sqrt(variance)
     shape = (-1, *(1 for _ in x.shape[2:]))
+    deviation = torch.sqrt(variance)
+    if not is_mild(deviation.numpy()):
+        factors = [part.reshape(shape).numpy() for part in (gain, -mean * gain, 1 / deviation, bias)]
+        return affine(call, affine(call, x, *factors[:2], ROUNDINGS), *factors[2:], ROUNDINGS)
+    scale = gain / deviation
     # The shift is a difference: its error is bounded by the terms, not by what remains.
     magnitude = bias.abs() + (mean * scale).abs()
     return call.add(

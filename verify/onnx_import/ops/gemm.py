@@ -1,10 +1,12 @@
 """Gemm: Y = alpha A' B' + beta C, where ' is an optional transpose; A or B constant."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from verify.onnx_import.call import Call, Variable
-from verify.onnx_import.lowering import affine, broadcast, swap_last
+from verify.onnx_import.lowering import affine, broadcast, is_mild, swap_last
 from verify.onnx_import.registry import importer
 from verify.ops import Add, Linear
 
@@ -15,6 +17,9 @@ def gemm(call: Call) -> Variable:
     if isinstance(a, Variable) and isinstance(b, Variable):
         raise call.refuse("both factors depend on the network input; one constant factor would be accepted")
     alpha, trans_a, trans_b = call.attribute("alpha", 1.0), call.attribute("transA", 0), call.attribute("transB", 0)
+    if not is_mild(alpha):
+        product = gemm(replace(call, inputs=(a, b), attributes={**call.attributes, "alpha": 1.0}))
+        return _plus(call, affine(call, product, scale=alpha))
     if isinstance(a, Variable):
         weight = alpha * call.weight(1, "weight")
         # Linear keeps one row per output, which is B transposed.

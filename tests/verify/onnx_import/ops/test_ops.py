@@ -368,3 +368,17 @@ def test_lowerings_by_hand():
     assert ops_of(imported(single("Clip", (1, 2), [None, np.float32(6)]))).count("Relu") == 1
     # Nine entries per window: four pairs, two, one, and one more for the odd entry.
     assert ops_of(imported(single("MaxPool", (1, 1, 3, 3), kernel_shape=[3, 3]))).count("Relu") == 4
+
+
+@pytest.mark.parametrize("alpha", [1e-10, 1e10, -1e-7])
+@pytest.mark.parametrize("bias", [None, normal(2), normal(1, 2)])
+def test_extreme_factors_are_operators_of_their_own(alpha, bias):
+    """What they are applied to must not overflow or underflow unseen."""
+    consts = [normal(3, 2), *([] if bias is None else [bias])]
+    proto = single("Gemm", (1, 3), consts, alpha=alpha, beta=0.5)
+    assert ops_of(agrees(proto))[1:3] == ["Linear", "Affine"]
+
+
+def test_extreme_variances_are_divided_by_last():
+    parts = [normal(3), normal(3), normal(3), np.full(3, 1e15, np.float32)]
+    assert ops_of(agrees(single("BatchNormalization", (1, 3, 2, 2), parts)))[1:] == ["Affine", "Affine"]
