@@ -8,11 +8,14 @@ from fractions import Fraction
 import numpy as np
 
 from verify.certificate.checker.collapse import FloatRows
+from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.spec import Case, Row, enclose
 
 
 def float_rows(rows: Sequence[Row], inputs: int, outputs: int) -> FloatRows:
-    """Exact rows as float64 numbers with the distance to the exact ones."""
+    """Exact rows as float64 numbers with the distance to the exact ones. Raises `Rejected` if there are none."""
+    if not rows:
+        raise Rejected("the property has no output condition: every input of the box is in the unsafe set")
     values = {"y": np.zeros((len(rows), outputs)), "x": np.zeros((len(rows), inputs))}
     errors = {name: np.zeros_like(array) for name, array in values.items()}
     constant, constant_error = np.zeros(len(rows)), np.zeros(len(rows))
