@@ -32,6 +32,8 @@ def main() -> None:
     # Read by the OpenMP runtime when torch is loaded. Threads that wait in a loop take the processor from those they
     # wait for as soon as anything else runs: on a busy two-core machine small matrix products took 50 times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # numpy's matrix products, too: the checker's small ones took six times as long on two threads as on one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # An exception that reached the interpreter would exit with 1, which means violated.
     code = _print(guarded(_invoke))
     if threading.active_count() > 1:

@@ -10,6 +10,9 @@ round outward, and `enlarged` adds to a computed error what its own rounding and
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 
 import numpy as np
@@ -25,6 +28,21 @@ TINY = 2.0**-800
 def enlarged(error: np.ndarray) -> np.ndarray:
     """At least the exact value of an error that was computed as sums of less than 2^22 products each."""
     return error * (1 + 2.0**-30) + TINY
+
+
+def each(work: Callable, parts: Sequence) -> list:
+    """work(part) for every part, on all cores: numpy lets other threads run while it computes."""
+
+    def quietly(part):
+        # Overflow and invalid operations end in bounds that are not finite, which prove nothing.
+        with np.errstate(all="ignore"):
+            return work(part)
+
+    cores = os.cpu_count() or 1
+    if cores == 1 or len(parts) < 2 * cores:
+        return [quietly(part) for part in parts]
+    with ThreadPoolExecutor(cores) as pool:
+        return list(pool.map(quietly, parts))
 
 
 class Dyadic:

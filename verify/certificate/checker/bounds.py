@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from verify.certificate.checker import smooth
-from verify.certificate.checker.arithmetic import Float64, enlarged
+from verify.certificate.checker.arithmetic import Float64, each, enlarged
 from verify.certificate.checker.collapse import Collapsed, Layer, unstable
 
 CHUNK_ENTRIES = 2**17
@@ -254,13 +254,14 @@ def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
 def _rows_on(below: Collapsed, domains: Domains, line: Lines, layer: Layer, d: np.ndarray, k: np.ndarray, side: float
              ) -> np.ndarray:
     """Lower bounds of side * z for neurons `k` of a layer on domains `d`: (len(d),), -inf where there is none."""
-    bound = np.empty(len(d))
     turn = below.arithmetic.lift(np.full(1, side))
-    for part in _chunks(len(d), below.width):
+
+    def bound(part: np.ndarray) -> np.ndarray:
         own, rows = d[part], k[part]
-        bound[part] = minimum(below, domains[own], line[own], layer.weight[rows] * turn, layer.bias[rows] * turn,
-                              layer.error[rows])
-    return _proved(bound)
+        return minimum(below, domains[own], line[own], layer.weight[rows] * turn, layer.bias[rows] * turn,
+                       layer.error[rows])
+
+    return _proved(np.concatenate([np.zeros(0), *each(bound, _chunks(len(d), below.width))]))
 
 
 def _intervals(below: Collapsed, layer: Layer, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

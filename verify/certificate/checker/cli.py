@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import math
+import os
 import sys
 import zlib
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ class Answer:
 
 def main(argv: Sequence[str]) -> int:
     """Runs `verify check argv`; returns the exit code."""
+    # Read when numpy is loaded. The work is spread over the cores in larger pieces (`arithmetic.each`).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         options = _parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed help or the usage error

@@ -21,12 +21,12 @@ from functools import cached_property
 
 import numpy as np
 
-from verify.certificate.checker.arithmetic import LARGEST, UNIT, Exact, enlarged
+from verify.certificate.checker.arithmetic import LARGEST, UNIT, Exact, each, enlarged
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network
 from verify.certificate.checker.ops import Constant, Input, Op, Relu, Smooth, Take
 
-CHUNK_ENTRIES = 2**24
+CHUNK_ENTRIES = 2**21
 """Rows are walked back in chunks of at most this many coefficients per step."""
 
 NEAR_ZERO = 2.0**-40
@@ -272,12 +272,14 @@ class Collapser:
         shape = self.steps[source].shape
         widest = max(math.prod(s.shape) for s in self.steps[: source + 1])
         chunk = max(1, CHUNK_ENTRIES // widest)
-        parts = []
-        for start in range(0, neurons.size, chunk):
+
+        def walked(start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             chosen = neurons[start : start + chunk]
             unit = np.zeros((chosen.size, math.prod(shape)))
             unit[np.arange(chosen.size), chosen] = 1.0
-            parts.append(self.backward(source, self.arithmetic.lift(unit.reshape(-1, *shape))))
+            return self.backward(source, self.arithmetic.lift(unit.reshape(-1, *shape)))
+
+        parts = each(walked, range(0, neurons.size, chunk))
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
     def backward(self, start: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
