@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -165,3 +167,15 @@ def test_a_leaf_passes_on_the_signs_that_its_own_bounds_imply(monkeypatch):
     monkeypatch.setattr("verify.lp.leaf.decide_leaf", leaf)
     done = bounder.decide_stuck(batch.with_data(l=lower, u=upper, signs=signs), Budget())
     assert seen == [[1, -1, -1] + [1] * (count - 3)] and done.margin.tolist() == [-1.0]
+
+
+def test_the_ascent_aims_above_what_a_rigorous_evaluation_subtracts():
+    """Under float32 semantics that is the noise of executions: a bound just above 0 closes nothing."""
+    q = query("mlp", 1)
+    nodes = tuple(replace(node, roundings=0 if node.op.linear and node.inputs and node.name.startswith("n") else None)
+                  for node in q.graph.nodes)
+    noisy = replace(q, graph=replace(q.graph, nodes=nodes))
+    exact, rounded = bounder_of(q, torch.float64), bounder_of(noisy, torch.float64)
+    params = rounded.exact.initial(torch.eye(q.rows, dtype=torch.float64))
+    lost = rounded.exact.backward(params).bound - rounded.exact.rigorous(params)
+    assert exact.enough < 1e-9 < 1e-6 < float(lost.max()) < rounded.enough < 1e-3
