@@ -84,7 +84,8 @@ class Leaves:
         target[columns.source] = columns.target
         signs, value = domain.signs(), np.zeros(columns.net.unstable)
         at = target[record.columns]
-        fits = (at >= 0) & (signs[at] == record.signs)
+        here = np.flatnonzero(at >= 0)
+        fits = here[signs[at[here]] == record.signs[here]]
         value[at[fits]] = record.beta[fits]
         return value[domain.split_columns()]
 
