@@ -31,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InvalidInput(f"no experiment {sorted(unknown)[0]}; there are: {', '.join(MODULES)}")
         if asked.jobs < 1 or (asked.seconds is not None and not asked.seconds > 0):
             raise InvalidInput("--jobs takes a number from 1, --seconds a number above 0")
-        return _run(asked, load(names), f"python -m benchmarks.soundness {shlex.join(arguments)}")
+        experiments = load(names)
+        if asked.case is not None:
+            return _one_case(experiments, asked.case, asked.seed)
+        return _run(asked, experiments, f"python -m benchmarks.soundness {shlex.join(arguments)}")
     except VerifyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,12 +48,21 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--seconds", type=float, help=f"time for all experiments together (default {DEFAULT_SECONDS:g})")
     how.add_argument("--full", action="store_true", help="every experiment up to its full number of cases: hours")
+    how.add_argument("--case", type=int, help="one case of one experiment (--only), printed and not reported")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--seed", type=int, default=10_000, help="where the series begin (default 10000)")
     parser.add_argument("--only", default="", help=f"experiments, separated by commas, of: {', '.join(MODULES)}")
     parser.add_argument("--out", type=Path, default=Path("soundness-report.md"),
                         help="the report; .json, .journal and the folder -wrong lie next to it")
     return parser
+
+
+def _one_case(experiments: Sequence[Experiment], case: int, seed: int) -> int:
+    if len(experiments) != 1 or case < 0:
+        raise InvalidInput("--case takes a number from 0 and needs --only with one experiment")
+    tally = experiments[0].run(range(case, case + 1), seed)
+    print(json.dumps(tally.as_json(), indent=1))
+    return 1 if tally.wrong else 0
 
 
 def _run(asked: argparse.Namespace, experiments: Sequence[Experiment], command: str) -> int:
@@ -68,7 +80,7 @@ def _run(asked: argparse.Namespace, experiments: Sequence[Experiment], command: 
         found["experiments"][0]["failures"] += failures["all"]
     out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     out.write_text(markdown(found), encoding="utf-8")
-    print(f"{found['tried']} cases tried, {found['wrong']} wrong: {out}")
+    print(f"{found['tried']} tried, {found['wrong']} wrong: {out}")
     return 1 if found["wrong"] else 3 if failures else 0
 
 

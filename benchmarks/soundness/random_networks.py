@@ -24,6 +24,8 @@ from verify.query import Spec
 SEARCHES = ("bab", "portfolio", "milp")
 BOUNDS = ("alpha-crown", "crown", "ibp")
 SECONDS = 2.0
+ANCHORED = 5
+"""Every fifth truth is compared with onnxruntime: the five take turns over the 16 kinds."""
 
 
 def exactly_unsafe(spec: Spec, x: list[Fraction], y: list[Fraction]) -> bool:
@@ -69,7 +71,7 @@ def run(cases: range, seed: int) -> Tally:
         p = problem(seed + k)
         record.tried()
         record.count("violated" if p.unsafe is not None else "safe")
-        if not truth_holds(p, seed + k):
+        if k % ANCHORED == 0 and not truth_holds(p, seed + k):
             record.wrong(k, f"{p.kind}: the exact network differs from onnxruntime", network__onnx=p.onnx,
                          spec__vnnlib=spec_text(p.spec))
         turn = k // 16  # the kinds take turns in steps of 16

@@ -52,7 +52,7 @@ def _dense_problem(seed: int) -> tuple[np.random.Generator, list[Layer], Problem
     rng = np.random.default_rng(seed)
     builder = Builder(rng, (1, int(rng.integers(1, 5))))
     layers = _draw_layers(rng, builder)
-    return rng, layers, pose(seed, rng, "dense", dense(layers), builder.input_shape)
+    return rng, layers, pose(seed, rng, "dense", dense(layers))
 
 
 def permute_neurons(seed: int) -> Pair:
@@ -88,7 +88,7 @@ def unroll_convolution(seed: int) -> Pair:
                     strides=[stride, stride], pads=[pad] * 4)
     x = builder.add("Flatten", builder.relu(x))
     y = builder.add("Gemm", x, builder.constant(last), builder.constant(end), transB=1)
-    p = pose(seed, rng, "conv", builder.model(y, 2), builder.input_shape)
+    p = pose(seed, rng, "conv", builder.model(y, 2))
     matrix = _conv_matrix(weight, size, stride, pad)
     flat = Builder(rng, (1, 1, 3, 3))
     z = flat.add("Gemm", flat.add("Flatten", "x"), flat.constant(matrix), flat.constant(np.repeat(bias, size * size)),

@@ -37,16 +37,17 @@ def markdown(found: Mapping[str, Any]) -> str:
     machine = found["machine"]
     lines = [
         "# Soundness laboratory", "",
-        f"**{found['tried']:,} cases tried, {found['wrong']} wrong.** {found['seconds']:,} seconds of processor time.",
+        f"**{found['tried']:,} tried, {found['wrong']} wrong**, in {found['seconds']:,} seconds of work.",
         "", f"Commit {found['commit']}, seed {found['seed']}; {machine['cpu']}, python {machine['python']}, torch "
-        f"{machine['torch']}. The same cases again: `{found['command']}`.", "",
-        "| experiment | what must never fail | tried | wrong | skipped | seconds | per second |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        f"{machine['torch']}. Command: `{found['command']}`. Every experiment tried the first cases of its series; a "
+        "case again: `--only MODULE --case NUMBER`.", "",
+        "| experiment | what must never fail | cases | tried | wrong | skipped | seconds | tried per second |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for entry in found["experiments"]:
         rate = f"{entry['tried'] / entry['seconds']:.1f}" if entry["seconds"] else ""
-        lines.append(f"| {entry['name']} | {entry['claim']} | {entry['tried']:,} | {len(entry['wrong'])} | "
-                     f"{entry['skipped']} | {entry['seconds']:,} | {rate} |")
+        lines.append(f"| {entry['name']} | {entry['claim']} | {entry['cases']:,} | {entry['tried']:,} | "
+                     f"{len(entry['wrong'])} | {entry['skipped']} | {entry['seconds']:,} | {rate} |")
     for entry in found["experiments"]:
         lines += ["", f"## {entry['name']}", ""]
         lines += [f"Not run: {entry['missing']}.", ""] if entry["missing"] else []

@@ -13,10 +13,11 @@ from fractions import Fraction
 from types import MappingProxyType
 
 import numpy as np
-import onnxruntime
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.soundness.exact import ExactNetwork, find_unsafe
+from verify.graph import Graph
 from verify.onnx_import import from_bytes
 from verify.query import Case, InputBox, LinearConstraint, Spec
 
@@ -256,24 +257,25 @@ def moved(spec: Spec, by: Fraction) -> Spec:
     return replace(spec, cases=tuple(cases))
 
 
-def _spec(rng: np.random.Generator, run, input_shape: tuple[int, ...], outputs: int) -> Spec:
-    inputs, cases, holds = int(np.prod(input_shape)), [], bool(rng.random() < 0.4)
+def _spec(rng: np.random.Generator, graph: Graph) -> Spec:
+    shape = graph.input.shape
+    inputs, outputs = int(np.prod(shape)), int(np.prod(graph[graph.output].shape))
+    cases, holds = [], bool(rng.random() < 0.4)
     for _ in range(int(rng.choice([1, 1, 1, 2]))):
         box = _box(rng, inputs)
         x = _points(rng, box, 60)
-        y = np.stack([run(point.reshape(input_shape)) for point in x])
+        y = graph.evaluate(torch.from_numpy(x).double().reshape(-1, *shape)).flatten(1).numpy()
         count = int(rng.choice([1, 1, 2, 3]))
         cases.append(Case(box, tuple(_disjunct(rng, x, y, (inputs, outputs), holds) for _ in range(count))))
     return Spec(inputs, outputs, tuple(cases), "random")
 
 
-def pose(seed: int, rng: np.random.Generator, kind: str, data: bytes, shape: tuple[int, ...]) -> Problem:
-    """A property for the network `data` with input `shape`; unclear draws are replaced by the next one of `rng`."""
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    outputs = session.get_outputs()[0].shape[1]
-    exact = ExactNetwork.of(from_bytes(data).graph)
+def pose(seed: int, rng: np.random.Generator, kind: str, data: bytes) -> Problem:
+    """A property for the network `data`; unclear draws are replaced by the next one of `rng`."""
+    graph = from_bytes(data).graph
+    exact = ExactNetwork.of(graph)
     while True:
-        spec = _spec(rng, lambda x: session.run(None, {"x": x})[0].reshape(-1), shape, outputs)
+        spec = _spec(rng, graph)
         near, far = (find_unsafe(exact, moved(spec, by)) for by in (-MARGIN, MARGIN))
         if (near is None) == (far is None):
             return Problem(seed, kind, data, exact, spec, far)
@@ -285,4 +287,4 @@ def problem(seed: int) -> Problem:
     build = tuple(KINDS.values())[seed % len(KINDS)]
     shape = (1, 1, 3, 3) if build in IMAGES else (1, int(rng.integers(1, 6)))
     builder = Builder(rng, shape)
-    return pose(seed, rng, build.__name__, builder.model(*build(builder)), shape)
+    return pose(seed, rng, build.__name__, builder.model(*build(builder)))
