@@ -2,7 +2,8 @@
 
 Real claim: values in float64 at random points, corners and the corners that gradients point to lie inside the
 intervals computed in float64 and in float32. Float32: what onnxruntime computes lies within the running error bound of
-`sampling.float32_error` around the exact value.
+`sampling.float32_error` around the exact value; and it, and what random orders of summation compute, lies inside the
+intervals of the float32 semantics.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from benchmarks.soundness.sampling import (
     steepest_corners,
 )
 from benchmarks.soundness.tally import Recorder, Tally
+from tests.soundness.executions import execute
 from verify.bounds.ibp import ibp
-from verify.graph import Graph
-from verify.onnx_import import from_bytes
+from verify.errors import Float32Overflow
+from verify.onnx_import import Network, from_bytes
 from verify.sets import Interval
 
 BOXES = 8
 """Cases per model: reading a model takes longer than bounding one box."""
-POINTS, RUNS = 48, 6
+POINTS, RUNS, EXECUTIONS = 48, 6, 2
 
 
 def runtime(onnx: bytes) -> onnxruntime.InferenceSession:
@@ -47,8 +49,10 @@ def outside(interval: Interval, values: Tensor, slack: Tensor | float = 0.0) -> 
     return float(gap.nan_to_num(nan=torch.inf).clamp(min=0).max()) if gap.numel() else 0.0
 
 
-def one_box(graph: Graph, session: onnxruntime.InferenceSession, generator: torch.Generator, record: Recorder) -> str:
+def one_box(network: Network, session: onnxruntime.InferenceSession, generator: torch.Generator, record: Recorder
+            ) -> str:
     """One case; what is wrong with it, empty if nothing is."""
+    graph = network.graph
     box = random_box(graph.input.shape, generator)
     points = random_points(box, POINTS, generator)
     points = torch.cat([points, steepest_corners(graph, box, points[:4], generator)])
@@ -74,6 +78,21 @@ def one_box(graph: Graph, session: onnxruntime.InferenceSession, generator: torc
     # `found` is the float32 interval: it charges the roundings of any float32 execution.
     if (gap := outside(found, theirs, SMOOTH)) > 0:
         return f"a float32 value lies {gap:.3g} outside the float32 interval"
+    return _executions(network, wide, x, theirs, generator)
+
+
+def _executions(network: Network, box: Interval, x: Tensor, theirs: Tensor, generator: torch.Generator) -> str:
+    """The float32 semantics: onnxruntime's values `theirs` at x, and random executions, in its intervals."""
+    declared = network.declared
+    try:
+        found = ibp(declared, box)[declared.output]
+    except Float32Overflow:
+        return ""  # no claim
+    rng = np.random.default_rng(int(torch.randint(1 << 30, (1,), generator=generator)))
+    drawn = np.stack([execute(declared, point.numpy(), rng)[declared.output] for point in x[:EXECUTIONS]])
+    for what, values in (("onnxruntime", theirs), ("an execution", torch.from_numpy(drawn))):
+        if (gap := outside(found, values)) > 0:
+            return f"{what} lies {gap:.3g} outside the interval of the float32 semantics"
     return ""
 
 
@@ -84,9 +103,9 @@ def run(cases: range, seed: int) -> Tally:
         if k // BOXES != model:
             model = k // BOXES
             name, onnx = operator_model(model, seed)
-            graph, session = from_bytes(onnx).graph, runtime(onnx)
+            network, session = from_bytes(onnx), runtime(onnx)
         record.tried()
-        if wrong := one_box(graph, session, torch.Generator().manual_seed(1000003 * seed + k), record):
+        if wrong := one_box(network, session, torch.Generator().manual_seed(1000003 * seed + k), record):
             record.wrong(k, f"{name}: {wrong}", network__onnx=onnx)
     return record.result()
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from benchmarks.soundness import operators
+from verify.bounds import walk
 from verify.ops.base import LinearOp
 from verify.ops.relu import Relu
 from verify.sets import Interval
@@ -35,6 +36,18 @@ def test_narrow_intervals_are_found(op, monkeypatch):
 def test_missing_rounding_is_found(monkeypatch):
     monkeypatch.setattr(LinearOp, "rounding", lambda self, *m: torch.zeros_like(self.spread(*m)))
     assert operators.run(range(320), 3).wrong
+
+
+def test_a_float32_semantics_with_too_little_noise_is_found(monkeypatch):
+    honest = walk.noise
+
+    def quiet(*args):
+        found = honest(*args)
+        return None if found is None else found / 1000
+
+    monkeypatch.setattr(walk, "noise", quiet)
+    wrong = operators.run(range(320), 3).wrong
+    assert any("outside the interval of the float32 semantics" in finding.what for finding in wrong)
 
 
 def test_nan_lies_outside():
