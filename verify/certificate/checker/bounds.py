@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from verify.certificate.checker import smooth
-from verify.certificate.checker.arithmetic import Float64, each, enlarged
+from verify.certificate.checker.arithmetic import TINY, Float64, each, enlarged
 from verify.certificate.checker.collapse import Collapsed, Layer, unstable
 
 CHUNK_ENTRIES = 2**17
@@ -271,7 +271,8 @@ def _intervals(below: Collapsed, layer: Layer, low: np.ndarray, high: np.ndarray
     center = (low + high) / 2
     radius = np.maximum(high - center, center - low) + gamma * np.maximum(np.abs(low), np.abs(high))
     middle = center @ weight.T + bias
-    wide = enlarged(radius @ np.abs(weight).T + gamma * np.abs(bias) + layer.error + 2.0**-50 * np.abs(middle))
+    wide = radius @ np.abs(weight).T + gamma * np.abs(bias) + layer.error + 2.0**-50 * np.abs(middle)
+    wide = wide * (1 + 2 * gamma) + TINY
     return middle - wide, middle + wide
 
 
