@@ -15,7 +15,7 @@ from verify.certificate.checker.ops import Relu, Smooth
 from verify.certificate.emit.pieces import varint
 from verify.certificate.recorder import Neurons, RefinementRecord
 
-LEMMA_GAIN = 0.01
+LEMMA_GAIN = 1e-4
 """A lemma is sent when it moves a bound by this share of the neuron's interval."""
 
 
