@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from benchmarks.soundness.experiment import Experiment
-from benchmarks.soundness.proofs import border
+from benchmarks.soundness.proof_subjects import border
 from benchmarks.soundness.questions import ask, spec_text
 from benchmarks.soundness.tally import Recorder, Tally
 from tests.soundness.exact import find_unsafe

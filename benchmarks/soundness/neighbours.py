@@ -13,7 +13,8 @@ from benchmarks.instances import Instance, read_instances
 from benchmarks.soundness import known_sat
 from benchmarks.soundness.experiment import Experiment
 from benchmarks.soundness.mutations import reissued, wrong_body
-from benchmarks.soundness.proofs import accepted, prove
+from benchmarks.soundness.proof_subjects import prove
+from benchmarks.soundness.proofs import accepted
 from benchmarks.soundness.tally import Recorder, Tally
 
 SECONDS = 8.0

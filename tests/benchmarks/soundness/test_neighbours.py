@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.instances import Instance
 from benchmarks.soundness import known_sat, neighbours
-from benchmarks.soundness.proofs import subject
+from benchmarks.soundness.proof_subjects import subject
 
 HERE = Instance("a", "n1", "p1", 9.0, "sat")
 

@@ -4,36 +4,14 @@ from dataclasses import replace
 
 from benchmarks.soundness import proofs
 from benchmarks.soundness.mutations import Parts
-from benchmarks.soundness.proofs import PER_PROOF, accepted, border, run, subject
+from benchmarks.soundness.proof_subjects import subject
+from benchmarks.soundness.proofs import PER_PROOF, accepted, run
 from benchmarks.soundness.tally import Recorder
-from tests.soundness.exact import ExactNetwork, find_unsafe
-from tests.soundness.random_networks import problem
 from verify.certificate.checker import bounds
 from verify.certificate.checker.cli import main
-from verify.onnx_import import from_bytes
-from verify.vnnlib import parse_spec
 
 SEED = 10_000
 NUMBERS = [n for n in range(40) if subject(n, SEED) is not None][:8]
-
-
-def test_subjects_are_proofs_with_violated_neighbours():
-    assert len(NUMBERS) == 8
-    for number in NUMBERS:
-        s = subject(number, SEED)
-        assert accepted(s.network, s.spec, s.proof, Recorder())
-        assert s.neighbours
-        for network, spec in s.neighbours:
-            exact = ExactNetwork.of(from_bytes(network).graph)
-            assert find_unsafe(exact, parse_spec(spec.decode())) is not None
-        own = ExactNetwork.of(from_bytes(s.network).graph)
-        assert find_unsafe(own, parse_spec(s.spec.decode())) is None
-
-
-def test_the_border_is_tight():
-    p = next(p for p in map(problem, range(20)) if p.unsafe is None)
-    safe, violated = border(p)
-    assert find_unsafe(p.exact, safe) is None and find_unsafe(p.exact, violated) is not None
 
 
 def test_nothing_is_wrong():
@@ -81,6 +59,19 @@ def test_a_checker_with_optimistic_bounds_is_caught(monkeypatch):
     found = [finding for number in NUMBERS for finding in wrong_with(number)]
     assert any("violated neighbour" in finding.what for finding in found)
     assert {"network.onnx", "spec.vnnlib", "proof"} == set(found[0].files)
+
+
+def test_arithmetics_that_disagree_are_caught(monkeypatch):
+    s, honest = subject(NUMBERS[0], SEED), proofs.check
+
+    def only_float64(network, spec, container, arithmetic):
+        if arithmetic == "dyadic":
+            raise proofs.Rejected("no")
+        return honest(network, spec, container, arithmetic)
+
+    assert not proofs.both_arithmetics(s, Recorder())
+    monkeypatch.setattr(proofs, "check", only_float64)
+    assert "exact arithmetic" in proofs.both_arithmetics(s, Recorder())
 
 
 def test_errors_of_the_checker_are_counted(monkeypatch):
