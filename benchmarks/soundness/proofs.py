@@ -88,6 +88,10 @@ def false_claim(s: Subject, kind: int, rng: np.random.Generator, record: Recorde
     return ""
 
 
+def files(s: Subject) -> dict[str, bytes]:
+    return {"network__onnx": s.network, "spec__vnnlib": s.spec, "proof": s.proof}
+
+
 def run(cases: range, seed: int) -> Tally:
     """Case k: mutation k % 40 of proof k // 40. Numbers without a proof are passed over, not counted as tried."""
     record = Recorder()
@@ -100,12 +104,12 @@ def run(cases: range, seed: int) -> Tally:
         if k % PER_PROOF == 0:
             record.count("proofs")
             if wrong := both_arithmetics(s, record):
-                record.wrong(k, f"proof {s.number}: {wrong}", network__onnx=s.network, spec__vnnlib=s.spec, proof=s.proof)
+                record.wrong(k, f"proof {s.number}: {wrong}", **files(s))
         record.tried()
         kind = k % 8
         wrong = own_claim(s, kind, rng, record) if kind < 3 else false_claim(s, kind, rng, record)
         if wrong:
-            record.wrong(k, f"proof {s.number}: {wrong}", network__onnx=s.network, spec__vnnlib=s.spec, proof=s.proof)
+            record.wrong(k, f"proof {s.number}: {wrong}", **files(s))
     return record.result()
 
 
