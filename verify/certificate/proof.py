@@ -29,7 +29,7 @@ from verify.certificate.checker.nodes import Context, Domain, Leaf
 from verify.certificate.checker.rows import float_rows, is_empty, outer_box, unique_rows
 from verify.certificate.checker.spec import Case, Row, read_spec
 from verify.certificate.checker.stream import write_container
-from verify.certificate.emit.leaves import Leaves
+from verify.certificate.emit.leaves import Leaves, least_margin
 from verify.certificate.emit.pieces import Piece, input_split, relu_split, varint
 from verify.certificate.emit.places import Place, RootSides, pass_flops, reduce, refresh_flops, with_lemmas
 from verify.certificate.recording import INPUT, PLAIN, CaseRecord, Recording, SplitRecord, TreeRecord
@@ -235,7 +235,8 @@ def _together(domain: Domain, tree: TreeRecord, asked: list[int], members: list[
     if tree.mode != "root" or len(asked) < 2:
         return [asked] if asked else []
     plain = Leaf(domain, False, None, None, None)
-    proved = [d for d in asked if nodes.margins(domain.context.net, [plain], [members[d]])[0] > 0]
+    net, least = domain.context.net, least_margin(domain.context.net)
+    proved = [d for d in asked if nodes.margins(net, [plain], [members[d]])[0] > least]
     return ([proved] if proved else []) + [[d] for d in asked if d not in proved]
 
 

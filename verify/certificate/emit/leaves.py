@@ -30,6 +30,10 @@ only when nothing else proves it."""
 TRIALS, WORTH = 64, 0.1
 """After this many trials a kind of evidence that proves less than this share is left out."""
 
+CLEAR = 2.0**-46
+"""Margins must be above this share of what the rows' sums may reach: sums in another order, in the checker's batches or
+on another machine, move a bound a little, and it must be positive there, too."""
+
 Attempt = Callable[[Leaf], Leaf | None]
 
 
@@ -138,7 +142,7 @@ class Leaves:
             return items
         leaves = [attempt(item.leaf) for item in items]
         found = evaluated(net, leaves, self.disjuncts)
-        good = found > 0
+        good = found > least_margin(net)
         for item, leaf, margin, accepted in zip(items, leaves, found, good, strict=True):
             if accepted:
                 item.piece.leaf = leaf
@@ -202,6 +206,11 @@ def with_multipliers(leaf: Leaf, beta: np.ndarray | None, weights: np.ndarray | 
     beta = None if beta is None else rounded(beta)
     return replace(leaf, beta=beta if beta is not None and beta.any() else None,
                    weights=None if weights is None else [rounded(weights)])
+
+
+def least_margin(net: Collapsed) -> float:
+    """What a margin must exceed."""
+    return CLEAR * float((np.abs(net.weight) @ net.reach + np.abs(net.bias)).max(initial=0))
 
 
 def evaluated(net: Collapsed, leaves: Sequence[Leaf | None], disjuncts: list[list[int]]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -142,6 +143,20 @@ def test_a_margin_that_is_too_small():
     place, disjuncts = collapsed(asked)
     with pytest.raises(NoProof, match="too small"):
         proved([place.domain], disjuncts, [LeafRecord()])
+
+
+@pytest.mark.parametrize(("margin", "proved_at_once"), [(2.0**-30, True), (2.0**-46, False)])
+def test_margins_that_rounding_could_turn_are_not_enough(margin, proved_at_once):
+    """x stays above -1 - margin by that margin, whatever the checker's order of summation."""
+    network = dense([([[1, 1, 1]], [0])])
+    asked = ask(network, case([-1] * 3, [1] * 3, [row({0: 1}, Fraction(3) + Fraction(margin))]))
+    place, disjuncts = collapsed(asked)
+    if proved_at_once:
+        _, leaves = proved([place.domain], disjuncts, [LeafRecord()])
+        assert leaves.resplit == 0 and leaves.smallest > 0
+    else:
+        with pytest.raises(NoProof):
+            proved([place.domain], disjuncts, [LeafRecord()])
 
 
 def test_the_budget_ends_it():
