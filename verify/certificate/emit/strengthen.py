@@ -7,6 +7,7 @@ neuron whose relaxation costs most is named for a further split. Nothing found h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from verify.certificate.emit.pieces import rounded
 from verify.ops import Relu, Sigmoid, Tanh
 
 OPTIONS = AscentOptions(iterations=100, lr_alpha=0.1, lr_beta=0.1, patience=30)
-OPS = {"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh}
+OPS = MappingProxyType({"relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh})
 
 
 def compact(net: Collapsed, rows: Sequence[int], scale: float = 1.0) -> CompactNetwork:
