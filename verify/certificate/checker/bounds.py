@@ -38,6 +38,9 @@ class Lines:
     upper_slope: np.ndarray
     upper_intercept: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.lower_slope)
+
     def __getitem__(self, key) -> Lines:
         return Lines(self.lower_slope[key], self.lower_intercept[key], self.upper_slope[key], self.upper_intercept[key])
 
@@ -82,8 +85,7 @@ def lines(net: Collapsed, domains: Domains, alpha: np.ndarray, position: np.ndar
     smooth neuron lies between its two candidate slopes; `position` (n, U) the same for its upper line."""
     n, u = np.broadcast_shapes(domains.lower.shape, alpha.shape)
     result = Lines(*(np.zeros((n, u)) for _ in range(4)))
-    for layer in net.layers:
-        c = slice(layer.start - net.inputs, layer.start - net.inputs + layer.size)
+    for layer, _, c in net.spans:
         low, high, signs = domains.lower[:, c], domains.upper[:, c], domains.signs[:, c]
         make = relu_lines if layer.kind == "relu" else smooth_lines(layer.kind, net.slack)
         upper = alpha[:, c] * 0 if position is None else position[:, c]
@@ -135,16 +137,14 @@ def push(net: Collapsed, signs: np.ndarray, line: Lines, weight: np.ndarray, bia
     """Rows weight v + bias (n, width), (n,), known within +-error (n,) float64, as linear functions of x below them.
     Arrays of one row serve all. `signs`, `beta` (n or 1, U)."""
     a, zero = net.arithmetic, net.arithmetic.lift(np.zeros(1))
-    n = max(len(weight), len(line.lower_slope), len(signs))
+    n = max(len(weight), len(line), len(signs))
     form = np.broadcast_to(weight, (n, net.width)).copy()
     offset, error = np.broadcast_to(bias, (n,)).copy(), np.broadcast_to(error, (n,)).astype(np.float64)
     gamma = a.gamma(net.width + 4 * len(net.layers) + 16)
     if not a.exact:
         error = error + gamma * (np.abs(form) @ net.reach + np.abs(offset))
-    for layer, (per_slope, per_coefficient) in zip(reversed(net.layers), reversed(net.charges), strict=True):
-        columns = slice(layer.start, layer.start + layer.size)
-        c = slice(layer.start - net.inputs, columns.stop - net.inputs)
-        coefficient = form[:, columns]
+    for (layer, v, c), (per_slope, per_coefficient) in zip(reversed(net.spans), reversed(net.charges), strict=True):
+        coefficient = form[:, v]
         positive = np.maximum(coefficient, zero)
         negative = coefficient - positive
         s = positive * a.lift(line.lower_slope[:, c]) + negative * a.lift(line.upper_slope[:, c])
@@ -187,25 +187,27 @@ def minimum(net: Collapsed, domains: Domains, line: Lines, weight: np.ndarray, b
 
 def both_sides(net: Collapsed) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of every row of `net` on its whole box with default lines: two arrays (r,)."""
-    domain = whole(net)
-    line, size = lines(net, domain, default_alpha(net, domain)), len(net.weight)
-    bound = np.empty(2 * size)
-    for part in _chunks(2 * size, net.width):
-        rows, sign = part % size, net.arithmetic.lift(np.where(part < size, 1.0, -1.0))
-        bound[part] = minimum(net, domain, line, net.weight[rows] * sign[:, None], net.bias[rows] * sign,
-                              net.error[rows])
-    return _proved(bound[:size]), -_proved(bound[size:])
+    domain, rows = whole(net), np.arange(len(net.weight))
+    line, sign = lines(net, domain, default_alpha(net, domain)), np.repeat([1.0, -1.0], len(rows))
+    low, high = np.split(_sides(net, domain, line, net, np.tile(rows, 2), sign), 2)
+    return low, -high
 
 
-def _chunks(count: int, width: int) -> list[np.ndarray]:
-    """0 .. count - 1 in pieces of as many rows as fit into the cache."""
-    size = max(1, CHUNK_ENTRIES // max(width, 1))
-    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+def _sides(net: Collapsed, domains: Domains, line: Lines, source: Collapsed | Layer, k: np.ndarray, sign: np.ndarray,
+           d: np.ndarray | None = None) -> np.ndarray:
+    """Lower bounds of sign (n,) times rows k (n,) of `source`, -inf where there is none: (n,). On domains and lines d
+    (n,), or their only one, or, d None, each on its own."""
 
+    def bound(part: np.ndarray) -> np.ndarray:
+        own, turn, rows = part if d is None else d[part], net.arithmetic.lift(sign[part]), k[part]
+        where, with_ = (table if len(table) == 1 else table[own] for table in (domains, line))
+        return minimum(net, where, with_, source.weight[rows] * turn[:, None], source.bias[rows] * turn,
+                       source.error[rows])
 
-def _proved(bound: np.ndarray) -> np.ndarray:
-    """-inf where a bound is not a finite number."""
-    return np.where(np.isfinite(bound), bound, -np.inf)
+    size = max(1, CHUNK_ENTRIES // max(net.width, 1))
+    parts = [np.arange(start, min(start + size, len(k))) for start in range(0, len(k), size)]
+    found = np.concatenate([np.zeros(0), *each(bound, parts)])
+    return np.where(np.isfinite(found), found, -np.inf)
 
 
 def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
@@ -219,8 +221,7 @@ def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
     empty = np.zeros(len(domains), dtype=bool)
     reach_low, reach_high = np.zeros((len(domains), net.width)), np.zeros((len(domains), net.width))
     reach_low[:, : net.inputs], reach_high[:, : net.inputs] = domains.x_lower, domains.x_upper
-    for layer, below in zip(net.layers, net.prefixes, strict=True):
-        c = slice(layer.start - net.inputs, layer.start - net.inputs + layer.size)
+    for (layer, mine, c), below in zip(net.spans, net.prefixes, strict=True):
         low, high = lower[:, c], upper[:, c]
         free = domains.signs[:, c] == 0
         found = _intervals(below, layer, reach_low[:, : layer.start], reach_high[:, : layer.start])
@@ -236,7 +237,7 @@ def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
             open_ = free & unstable(low, high) if relu else free
             for side, wanted in ((1.0, open_ & turn), (-1.0, open_ & ~turn)):
                 d, k = np.nonzero(wanted)
-                bound = _rows_on(below, before, line, layer, d, k, side)
+                bound = _sides(below, before, line, layer, k, np.full(len(k), side), d)
                 if side > 0:
                     low[d, k] = np.maximum(low[d, k], bound)
                 else:
@@ -245,23 +246,9 @@ def refreshed(net: Collapsed, domains: Domains) -> tuple[Domains, np.ndarray]:
         empty |= crossed
         # An empty domain goes on with its old bounds: it is proved, and contradictory bounds have no lines.
         low[crossed], high[crossed] = domains.lower[crossed, c], domains.upper[crossed, c]
-        mine = slice(layer.start, layer.start + layer.size)
         first, last = image(layer.kind, low, high, net.slack)
         reach_low[:, mine], reach_high[:, mine] = first, np.where(domains.signs[:, c] < 0, 0.0, last)
     return replace(domains, lower=lower, upper=upper), empty
-
-
-def _rows_on(below: Collapsed, domains: Domains, line: Lines, layer: Layer, d: np.ndarray, k: np.ndarray, side: float
-             ) -> np.ndarray:
-    """Lower bounds of side * z for neurons `k` of a layer on domains `d`: (len(d),), -inf where there is none."""
-    turn = below.arithmetic.lift(np.full(1, side))
-
-    def bound(part: np.ndarray) -> np.ndarray:
-        own, rows = d[part], k[part]
-        return minimum(below, domains[own], line[own], layer.weight[rows] * turn, layer.bias[rows] * turn,
-                       layer.error[rows])
-
-    return _proved(np.concatenate([np.zeros(0), *each(bound, _chunks(len(d), below.width))]))
 
 
 def _intervals(below: Collapsed, layer: Layer, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -296,17 +283,12 @@ def with_lemmas(net: Collapsed, position: int, neurons: np.ndarray, sides: np.nd
     """`net` with bounds of the listed neurons (indices into layer `position`) proved with slopes of their own: `sides`
     0 for a lower bound, 1 for an upper one; `alpha` (k, columns of the earlier layers)."""
     layer, below = net.layers[position], net.prefixes[position]
-    domain = whole(below)
-    sign = np.where(sides == 1, -1.0, 1.0)
+    domain, above = whole(below), sides == 1
+    line = lines(below, domain, alpha, upper_position)
+    found = _sides(below, domain, line, layer, neurons, np.where(above, -1.0, 1.0))
     lower, upper = layer.lower.copy(), layer.upper.copy()
-    for part in _chunks(len(neurons), below.width):
-        k, turn = neurons[part], net.arithmetic.lift(sign[part])
-        line = lines(below, domain, alpha[part], None if upper_position is None else upper_position[part])
-        found = _proved(minimum(below, domain, line, layer.weight[k] * turn[:, None], layer.bias[k] * turn,
-                                layer.error[k]))
-        above = sides[part] == 1
-        np.maximum.at(lower, k[~above], found[~above])
-        np.minimum.at(upper, k[above], -found[above])
+    np.maximum.at(lower, neurons[~above], found[~above])
+    np.minimum.at(upper, neurons[above], -found[above])
     return tightened(net, position, lower, upper)
 
 
@@ -319,9 +301,7 @@ def reduced(net: Collapsed, domain: Domains) -> Collapsed:
     rows.append((net.weight.copy(), net.bias.copy(), net.error.copy()))
     keep = np.ones(net.width, dtype=bool)
     gamma = a.gamma(net.width + 4)
-    for position, layer in enumerate(net.layers):
-        columns = slice(layer.start, layer.start + layer.size)
-        c = slice(layer.start - net.inputs, columns.stop - net.inputs)
+    for position, (layer, columns, c) in enumerate(net.spans):
         stable = (signs[c] == 0) & ~unstable(lower[c], upper[c]) & (layer.kind == "relu")
         keep[columns] = ~stable
         active = stable & (lower[c] >= 0)
@@ -345,9 +325,8 @@ def _without(net: Collapsed, domain: Domains, rows: list, keep: np.ndarray) -> C
     """The network of the columns in `keep` only; the rows do not use the others any more."""
     layers, start = [], net.inputs
     lower, upper, signs = domain.lower[0], domain.upper[0], domain.signs[0]
-    for layer, (weight, bias, error) in zip(net.layers, rows, strict=False):
-        mine = keep[layer.start : layer.start + layer.size]
-        c = slice(layer.start - net.inputs, layer.start - net.inputs + layer.size)
+    for (layer, v, c), (weight, bias, error) in zip(net.spans, rows[:-1], strict=True):
+        mine = keep[v]
         if mine.any():
             layers.append(Layer(layer.order, layer.kind, layer.neurons[mine], start,
                                 weight[mine][:, keep[: layer.start]], bias[mine], error[mine], lower[c][mine],

@@ -88,6 +88,12 @@ class Collapsed:
     def width(self) -> int:
         return self.inputs + self.unstable
 
+    @property
+    def spans(self) -> list[tuple[Layer, slice, slice]]:
+        """Every layer with its columns, counted in v and among the unstable neurons."""
+        return [(layer, slice(layer.start, layer.start + layer.size),
+                 slice(layer.start - self.inputs, layer.start - self.inputs + layer.size)) for layer in self.layers]
+
     def joined(self, name: str) -> np.ndarray:
         """One array of all layers: (U,)."""
         return np.concatenate([np.zeros(0), *(getattr(layer, name) for layer in self.layers)])
