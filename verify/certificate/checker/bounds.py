@@ -144,20 +144,23 @@ def push(net: Collapsed, signs: np.ndarray, line: Lines, weight: np.ndarray, bia
     if not a.exact:
         error = error + gamma * (np.abs(form) @ net.reach + np.abs(offset))
     for (layer, v, c), (per_slope, per_coefficient) in zip(reversed(net.spans), reversed(net.charges), strict=True):
-        coefficient = form[:, v]
+        # Rows of neighbouring neurons of a convolution read few neurons: the others' coefficients are all 0.
+        used = np.arange(layer.size) if a.exact or beta is not None else np.flatnonzero(form[:, v].any(0))
+        used = used if 2 * len(used) < layer.size else slice(None)
+        coefficient = form[:, v][:, used]
         positive = np.maximum(coefficient, zero)
         negative = coefficient - positive
-        s = positive * a.lift(line.lower_slope[:, c]) + negative * a.lift(line.upper_slope[:, c])
-        offset = offset + _dot(negative, a.lift(line.upper_intercept[:, c]))
+        s = positive * a.lift(line.lower_slope[:, c][:, used]) + negative * a.lift(line.upper_slope[:, c][:, used])
+        offset = offset + _dot(negative, a.lift(line.upper_intercept[:, c][:, used]))
         if layer.kind != "relu":
-            offset = offset + _dot(positive, a.lift(line.lower_intercept[:, c]))
+            offset = offset + _dot(positive, a.lift(line.lower_intercept[:, c][:, used]))
         if beta is not None:
             s = s - a.lift(beta[:, c] * signs[:, c])
-        offset = offset + s @ layer.bias
-        form[:, : layer.start] += s @ layer.weight
-        error = error + a.above(np.abs(s)) @ per_slope
+        offset = offset + s @ layer.bias[used]
+        form[:, : layer.start] += s @ layer.weight[used]
+        error = error + a.above(np.abs(s)) @ per_slope[used]
         if not a.exact:
-            error = error + (positive - negative) @ per_coefficient
+            error = error + (positive - negative) @ per_coefficient[used]
     x = form[:, : net.inputs]
     if not a.exact:
         error = error + gamma * (np.abs(x) @ net.reach[: net.inputs])
