@@ -28,7 +28,7 @@ from verify.certificate.checker.network import Network, load_network
 from verify.certificate.checker.nodes import Context, Domain, Leaf
 from verify.certificate.checker.rows import float_rows, is_empty, outer_box, unique_rows
 from verify.certificate.checker.spec import Case, Row, read_spec
-from verify.certificate.checker.stream import write_container
+from verify.certificate.emit.container import write_container
 from verify.certificate.emit.leaves import Leaves, least_margin
 from verify.certificate.emit.pieces import Piece, input_split, relu_split, varint
 from verify.certificate.emit.places import Place, RootSides, pass_flops, reduce, refresh_flops, with_lemmas

@@ -15,34 +15,28 @@ import os
 import sys
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from verify.certificate.checker.errors import Rejected
-from verify.certificate.checker.stream import Header, open_container
+from verify.certificate.checker.stream import open_container
 
-ACCEPTED, REJECTED, UNREADABLE, SAMPLED, INTERNAL = 0, 1, 2, 3, 70
+CODES = MappingProxyType({"accepted": 0, "rejected": 1, "unreadable": 2, "sampled": 3, "error": 70, "interrupted": 130})
 EPILOG = "Exit code: 0 accepted, 1 rejected, 2 usage or unreadable file, 3 only sampled, 70 internal error."
 MEANING = MappingProxyType({
-    "real": "the network is read as a function over the exact real numbers, with exactly the weights of the file. Not "
-            "covered: the rounding of any floating-point execution",
+    "real": "the network is a function over the exact real numbers. Not covered: the rounding of any execution",
     "float32": "every affine operator of the declared graph may be computed in float32 with any association, with or "
-               "without FMA, rounding to nearest, underflow flushed or not, with 8 spare roundings per entry; relu, "
-               "max and padding are exact, sigmoid and tanh within 2^-20. Not covered: TF32 or bfloat16 accumulation, "
-               "Winograd or FFT convolution, quantised kernels",
+               "without FMA, rounding to nearest, underflow flushed or not, with 8 spare roundings; sigmoid and tanh "
+               "within 2^-20. Not covered: TF32 or bfloat16, Winograd or FFT convolution, quantised kernels",
 })
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`line` and `text` are for standard output, `reason` is for standard error, `document` for the JSON file."""
-
-    code: int
-    line: str = ""
-    text: str = ""
-    reason: str = ""
-    document: dict = field(default_factory=dict)
+TEXT = (
+    "{claim}: no input of the unsafe set exists (unsat), for the network with SHA-256 {network_sha256} and the property "
+    "with SHA-256 {spec_sha256}. Semantics {semantics}: {meaning}. Cases: {cases}, disjuncts: {disjuncts}, "
+    "trees: {trees}, leaves: {leaves} (checked: {checked}, deepest: {deepest}); {margin}; arithmetic {arithmetic}; "
+    "{body_bytes} bytes of evidence by {tool}; {seconds:.2f} s."
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,60 +44,60 @@ def main(argv: Sequence[str]) -> int:
     # Read when numpy is loaded. The work is spread over the cores in larger pieces (`arithmetic.each`).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        options = _parser().parse_args(argv)
+        options = _options(argv)
     except SystemExit as stop:  # argparse has printed help or the usage error
         return int(stop.code or 0)
+    outcome, reason, document = _outcome(options)
+    verdict = outcome if outcome in ("accepted", "rejected", "sampled") else "error"
     try:
-        answer = _answer(options)
         if options.json is not None:
-            document = {"verdict": answer.line or "error", "reason": answer.reason, **answer.document}
-            options.json.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        if answer.line:
-            print(answer.line if options.quiet or not answer.text else f"{answer.line}\n{answer.text}", flush=True)
+            content = {"verdict": verdict, "reason": reason, **document}
+            options.json.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        if verdict != "error":
+            text = f"{verdict}\n{_text(verdict, document)}" if document and not options.quiet else verdict
+            print(text, flush=True)
     except OSError as error:
-        answer = Answer(UNREADABLE, reason=f"error: cannot write: {error}")
-    if answer.reason:
-        print(answer.reason, file=sys.stderr, flush=True)
-    return answer.code
+        outcome, reason = "unreadable", f"error: cannot write: {error}"
+    if reason:
+        print(reason, file=sys.stderr, flush=True)
+    return CODES[outcome]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("verify check", description="Checks a proof that a property holds.", epilog=EPILOG)
     parser.add_argument("network", type=Path, metavar="NET", help="network: .onnx or .onnx.gz")
     parser.add_argument("spec", type=Path, metavar="SPEC", help="property: .vnnlib or .vnnlib.gz")
     parser.add_argument("proof", type=Path, metavar="PROOF", help="the file that verify run --proof wrote")
     parser.add_argument("--arithmetic", choices=("float64", "dyadic"), default="float64",
                         help="float64 with rigorous error bounds (default), or exact dyadic numbers, slower")
-    parser.add_argument("--sample", type=_positive, metavar="N", help="check N of the leaves only")
+    parser.add_argument("--sample", type=int, metavar="N", help="check N of the leaves only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here as well")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the verdict and errors only")
-    return parser
+    options = parser.parse_args(argv)
+    if options.sample is not None and options.sample < 1:
+        parser.error("--sample takes a positive number")
+    return options
 
 
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
-
-
-def _answer(options: argparse.Namespace) -> Answer:
-    """Reads and checks; whatever goes wrong becomes an answer that is not `accepted`."""
+def _outcome(options: argparse.Namespace) -> tuple[str, str, dict[str, Any]]:
+    """Key of `CODES`, reason and report; whatever goes wrong becomes an outcome that is not `accepted`."""
     try:
         if options.json is not None:
             options.json.unlink(missing_ok=True)  # what an earlier check wrote must not stay behind
-        return _check(options)
+        return "accepted" if options.sample is None else "sampled", "", _check(options)
     except Rejected as error:
-        return Answer(REJECTED, "rejected", reason=f"rejected: {' '.join(str(error).split())}")
+        return "rejected", f"rejected: {' '.join(str(error).split())}", {}
     except (OSError, EOFError, zlib.error) as error:
-        return Answer(UNREADABLE, reason=f"error: cannot read: {error}")
+        return "unreadable", f"error: cannot read: {error}", {}
     except KeyboardInterrupt:
-        return Answer(130, reason="error: interrupted")
+        return "interrupted", "error: interrupted", {}
     except Exception as error:  # noqa: BLE001 -- the process boundary: a bug or lack of memory must not look like a verdict
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        return Answer(INTERNAL, reason=f"error: internal error, nothing was decided ({text})")
+        return "error", f"error: internal error, nothing was decided ({text})", {}
 
 
-def _check(options: argparse.Namespace) -> Answer:
+def _check(options: argparse.Namespace) -> dict[str, Any]:
+    """What was proved. Raises `Rejected`, or what reading the files raises."""
     from verify.certificate.checker.check import check  # numpy: --help does not wait for it
 
     network, spec = _read(options.network), _read(options.spec)
@@ -118,10 +112,8 @@ def _check(options: argparse.Namespace) -> Answer:
         raise Rejected(f"the smallest margin is {report.smallest_margin}")
     if options.sample is None and report.checked != report.leaves:
         raise Rejected(f"{report.checked} of {report.leaves} leaves were checked")
-    code, line = (ACCEPTED, "accepted") if options.sample is None else (SAMPLED, "sampled")
-    document = {**asdict(header), **asdict(report), "arithmetic": options.arithmetic}
-    document["smallest_margin"] = report.smallest_margin if math.isfinite(report.smallest_margin) else None
-    return Answer(code, line, _paragraph(header, report, options.arithmetic, line), document=document)
+    margin = report.smallest_margin if math.isfinite(report.smallest_margin) else None
+    return {**asdict(report), **asdict(header), "arithmetic": options.arithmetic, "smallest_margin": margin}
 
 
 def _read(path: Path) -> bytes:
@@ -134,13 +126,8 @@ def _progress(leaves: int) -> None:
     print(f"\r{leaves} leaves checked ", end="", file=sys.stderr, flush=True)
 
 
-def _paragraph(header: Header, report, arithmetic: str, line: str) -> str:
-    claim = "Proved" if line == "accepted" else "NOT proved, but consistent with the leaves that were checked"
-    margin = f"smallest margin {report.smallest_margin:.3g}" if report.leaves else "every box is empty"
-    return (
-        f"{claim}: no input of the unsafe set exists (unsat), for the network with SHA-256 {header.network_sha256} and "
-        f"the property with SHA-256 {header.spec_sha256}. Semantics {header.semantics}: {MEANING[header.semantics]}. "
-        f"Cases: {report.cases}, disjuncts: {report.disjuncts}, trees: {report.trees}, leaves: {report.leaves} "
-        f"(checked: {report.checked}, deepest: {report.deepest}); {margin}; arithmetic {arithmetic}; "
-        f"{report.body_bytes} bytes of evidence by {header.tool}; {report.seconds:.2f} s."
-    )
+def _text(verdict: str, report: dict[str, Any]) -> str:
+    claim = "Proved" if verdict == "accepted" else "NOT proved, but consistent with the leaves that were checked"
+    margin = report["smallest_margin"]
+    margin = "every box is empty" if margin is None else f"smallest margin {margin:.3g}"
+    return TEXT.format(**report | {"claim": claim, "margin": margin, "meaning": MEANING[report["semantics"]]})

@@ -2,35 +2,33 @@
 
     "VNNPROOF" | u16 version = 1 | u32 n | n bytes of header | body, one zlib stream | SHA-256 of all bytes before it
 
-The header is canonical JSON (keys sorted, no white space, ASCII) with exactly the fields of `Header`. The digest is
-compared before anything of the body is looked at; it finds damage, not malice, and no claim rests on it. The body is
-inflated as it is read: whatever it inflates to, no more than one piece of `MAX_RAW` is in memory.
+The header is canonical JSON, of which there is only one form (`HEADER`). The digest is compared before anything else is
+looked at; it finds damage, not malice, and no claim rests on it. The body is inflated as it is read: whatever it
+inflates to, no more than one piece of `MAX_RAW` is in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from verify.certificate.checker.errors import Rejected
 
-MAGIC = b"VNNPROOF"
-VERSION = 1
-SEMANTICS = ("real", "float32")
-MAX_HEADER = 4096
-MAX_RAW = 256 << 20
-CHUNK = 64 << 10
-_PREFIX = struct.Struct("<8sHI")
+PREFIX = struct.Struct("<8sHI")
+FORMAT = b"VNNPROOF", 1
+HEADER = re.compile(
+    rb'\{"cases":(?P<cases>0|[1-9][0-9]{0,14}),"claim":"(?P<claim>unsat)","leaves":(?P<leaves>0|[1-9][0-9]{0,14}),'
+    rb'"network_sha256":"(?P<network_sha256>[0-9a-f]{64})","semantics":"(?P<semantics>real|float32)",'
+    rb'"spec_sha256":"(?P<spec_sha256>[0-9a-f]{64})","tool":"(?P<tool>verify [0-9A-Za-z.+-]{1,50})"\}'
+)
+MAX_HEADER, MAX_COUNT, MAX_RAW, CHUNK = 4096, 1 << 48, 256 << 20, 64 << 10
 
 
 @dataclass(frozen=True)
@@ -45,53 +43,51 @@ class Header:
     cases: int
     leaves: int
 
-    def __post_init__(self) -> None:
-        """Raises `Rejected` for a field that is not exactly as specified."""
-        rules = {"claim": "unsat", "network_sha256": "[0-9a-f]{64}", "spec_sha256": "[0-9a-f]{64}",
-                 "semantics": "|".join(SEMANTICS), "tool": "verify [0-9A-Za-z.+-]{1,50}"}
-        for name, rule in rules.items():
-            value = getattr(self, name)
-            if type(value) is not str or not re.fullmatch(rule, value, re.ASCII):
-                raise Rejected(f"proof header: {name} is {str(value)[:80]!r}; accepted: {rule}")
-        for name in ("cases", "leaves"):
-            if type(value := getattr(self, name)) is not int or not 0 <= value < 1 << 48:
-                raise Rejected(f"proof header: {name} is {str(value)[:80]!r}; accepted: a number")
 
-    def encode(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode("ascii")
-
-
-class BodyReader:
-    """Reads the inflated body from front to back. Every method raises `Rejected` when the body ends or is damaged."""
+class Inflated(io.RawIOBase):
+    """The inflated bytes of exactly one zlib stream; `Rejected` where it is damaged, cut off, or not alone."""
 
     def __init__(self, compressed: bytes | memoryview) -> None:
         self._source, self._inflater = io.BytesIO(compressed), zlib.decompressobj()
-        self._buffer, self._next, self._before = b"", 0, 0
 
-    @property
-    def consumed(self) -> int:
-        """How many bytes of the inflated body have been read."""
-        return self._before + self._next
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        found = b""
+        while not found and not self._inflater.eof:
+            piece = self._inflater.unconsumed_tail or self._source.read(CHUNK)
+            try:
+                found = self._inflater.decompress(piece, len(buffer))
+            except zlib.error as error:
+                raise Rejected(f"proof: the compressed body is damaged ({error})") from error
+            if not (piece or found or self._inflater.eof):
+                raise Rejected("proof: the compressed body is cut off")
+        if not found and (self._inflater.unused_data or self._source.read(1)):
+            raise Rejected("proof: bytes between the end of the body and the digest")
+        buffer[: len(found)] = found
+        return len(found)
+
+
+class BodyReader:
+    """Reads the inflated body from front to back, `consumed` bytes so far. Every method raises `Rejected` when the body
+    ends or is damaged."""
+
+    def __init__(self, compressed: bytes | memoryview) -> None:
+        self._body, self.consumed = io.BufferedReader(Inflated(compressed), CHUNK), 0
 
     def raw(self, count: int) -> bytes:
         """The next `count` bytes, at most `MAX_RAW`."""
         if not 0 <= count <= MAX_RAW:
             raise Rejected(f"proof: {count} bytes in one piece at byte {self.consumed}; accepted: up to {MAX_RAW}")
-        found = self._buffer[self._next:self._next + count]
-        self._next += len(found)
-        while len(found) < count:
-            found = found if isinstance(found, bytearray) else bytearray(found)
-            if not self._refill():
-                raise Rejected(f"proof: the body ends inside an item, at byte {self.consumed}")
-            self._next = min(count - len(found), len(self._buffer))
-            found += self._buffer[:self._next]
-        return bytes(found)
+        found = self._body.read(count)
+        self.consumed += len(found)
+        if len(found) < count:
+            raise Rejected(f"proof: the body ends inside an item, at byte {self.consumed}")
+        return found
 
     def u8(self) -> int:
-        if self._next == len(self._buffer):
-            return self.raw(1)[0]
-        self._next += 1
-        return self._buffer[self._next - 1]
+        return self.raw(1)[0]
 
     def varint(self) -> int:
         """Unsigned LEB128 below 2^63 (an int64 holds it), in its shortest form."""
@@ -99,10 +95,10 @@ class BodyReader:
         for shift in range(0, 63, 7):
             byte = self.u8()
             value |= (byte & 127) << shift
-            if byte < 128:
-                if byte == 0 and shift:
-                    break
+            if byte < 128 and (byte or not shift):
                 return value
+            if byte == 0:
+                break
         raise Rejected(f"proof: a number at byte {self.consumed} is too long or not in its shortest form")
 
     def f64(self) -> float:
@@ -114,23 +110,8 @@ class BodyReader:
 
     def done(self) -> None:
         """The body must end here: no further byte, the stream complete, nothing between it and the digest."""
-        if self._next < len(self._buffer) or self._refill():
+        if self._body.read(1):
             raise Rejected(f"proof: bytes are left over after the last case, from byte {self.consumed}")
-
-    def _refill(self) -> bool:
-        """Inflates the next piece into the used-up buffer; false at a proper end of the stream."""
-        self._before, self._buffer, self._next = self.consumed, b"", 0
-        while not self._buffer and not self._inflater.eof:
-            piece = self._inflater.unconsumed_tail or self._source.read(CHUNK)
-            try:
-                self._buffer = self._inflater.decompress(piece, CHUNK)
-            except zlib.error as error:
-                raise Rejected(f"proof: the compressed body is damaged ({error})") from error
-            if not (piece or self._buffer or self._inflater.eof):
-                raise Rejected("proof: the compressed body is cut off")
-        if not self._buffer and (self._inflater.unused_data or self._source.read(1)):
-            raise Rejected("proof: bytes between the end of the body and the digest")
-        return bool(self._buffer)
 
 
 @dataclass(frozen=True)
@@ -148,41 +129,24 @@ def open_container(source: str | os.PathLike | bytes) -> Container:
     """
     data = memoryview(source if isinstance(source, bytes) else Path(source).read_bytes())
     end = len(data) - hashlib.sha256().digest_size
-    if end < _PREFIX.size:
+    if end < PREFIX.size:
         raise Rejected("proof: too short to be a proof")
-    magic, version, length = _PREFIX.unpack_from(data)
-    if magic != MAGIC or version != VERSION:
-        raise Rejected(f"proof: not a proof of format version {VERSION}")
-    start = _PREFIX.size + length
+    *form, length = PREFIX.unpack_from(data)
+    start = PREFIX.size + length
+    if tuple(form) != FORMAT:
+        raise Rejected(f"proof: not a proof of format version {FORMAT[1]}")
     if length > MAX_HEADER or start > end:
         raise Rejected(f"proof: a header of {length} bytes; accepted: up to {MAX_HEADER}, within the file")
     if hashlib.sha256(data[:end]).digest() != data[end:]:
         raise Rejected("proof: the digest at its end does not fit: the file is damaged")
-    return Container(_header(bytes(data[_PREFIX.size:start])), BodyReader(data[start:end]))
+    return Container(read_header(bytes(data[PREFIX.size : start])), BodyReader(data[start:end]))
 
 
-def _header(data: bytes) -> Header:
-    try:
-        header = Header(**json.loads(data))
-    except (ValueError, TypeError, RecursionError) as error:  # no JSON, no object, other keys
-        raise Rejected("proof header: not a JSON object with exactly the keys of this format") from error
-    if header.encode() != data:
-        raise Rejected("proof header: not in canonical form (keys sorted and unique, no white space)")
-    return header
-
-
-def write_container(file: BinaryIO, header: dict, body_chunks: Iterable[bytes]) -> None:
-    """Writes a proof with the inflated body `body_chunks`, which is compressed as it comes. Raises `Rejected` for a
-    header that `open_container` would not accept."""
-    digest, deflater = hashlib.sha256(), zlib.compressobj(6)
-    encoded = Header(**header).encode()
-
-    def write(data: bytes) -> None:
-        digest.update(data)
-        file.write(data)
-
-    write(_PREFIX.pack(MAGIC, VERSION, len(encoded)) + encoded)
-    for chunk in body_chunks:
-        write(deflater.compress(chunk))
-    write(deflater.flush())
-    file.write(digest.digest())
+def read_header(data: bytes) -> Header:
+    """The header in its only form. Raises `Rejected`."""
+    fields = HEADER.fullmatch(data)
+    texts = {name: text.decode() for name, text in fields.groupdict().items()} if fields else {}
+    counts = {name: int(texts.get(name, MAX_COUNT)) for name in ("cases", "leaves")}
+    if max(counts.values()) >= MAX_COUNT:
+        raise Rejected(f"proof header: {data[:400]!r} does not have the fields of this format in canonical form")
+    return Header(**(texts | counts))

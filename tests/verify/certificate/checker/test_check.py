@@ -19,7 +19,8 @@ from verify.certificate.checker.bounds import tightened
 from verify.certificate.checker.check import Report, check
 from verify.certificate.checker.cli import main
 from verify.certificate.checker.errors import Rejected
-from verify.certificate.checker.stream import open_container, write_container
+from verify.certificate.checker.stream import open_container
+from verify.certificate.emit.container import write_container
 
 INPUT, RELU, REDUCE, LEMMAS, LEAF = b"\1", b"\2", b"\3", b"\4", b"\5"
 PLAIN = LEAF + b"\0"

@@ -12,7 +12,7 @@ import pytest
 
 from verify.certificate.checker.cli import main
 from verify.certificate.checker.errors import Rejected
-from verify.certificate.checker.stream import write_container
+from verify.certificate.emit.container import write_container
 
 NETWORK, SPEC = b"the network", b"the property"
 

@@ -14,14 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verify.certificate.checker.errors import Rejected
-from verify.certificate.checker.stream import (
-    CHUNK,
-    MAX_RAW,
-    BodyReader,
-    Header,
-    open_container,
-    write_container,
-)
+from verify.certificate.checker.stream import CHUNK, MAX_RAW, BodyReader, Header, open_container
+from verify.certificate.emit.container import write_container
 
 HEADER = {"claim": "unsat", "network_sha256": "0" * 64, "spec_sha256": "a" * 64, "semantics": "real",
           "tool": "verify 0.1.0", "cases": 1, "leaves": 3}
@@ -60,16 +54,6 @@ def test_layout_by_hand():
     assert data == assembled(body=zlib.compress(b"abc", 6))
     assert read_all(data, 3) == b"abc"
     assert open_container(data).header == Header(**HEADER)
-
-
-def test_a_file_and_its_bytes_are_the_same(tmp_path):
-    path = tmp_path / "proof"
-    with path.open("wb") as file:
-        write_container(file, HEADER, [b"xyz"])
-    opened = open_container(path)
-    assert opened.header == Header(**HEADER) and opened.body.raw(3) == b"xyz"
-    with pytest.raises(FileNotFoundError):
-        open_container(tmp_path / "gone")
 
 
 def test_numbers():
@@ -213,7 +197,7 @@ def test_random_bodies_are_read_or_rejected():
     ({"length": 2**32 - 1}, "a header of 4294967295 bytes"),
     ({"length": 4097}, "a header of 4097 bytes"),
     ({"length": 1000}, "a header of 1000 bytes"),
-    ({"length": 0}, "not a JSON object"),
+    ({"length": 0}, "canonical form"),
     ({"after": b"\x00"}, "digest"),
 ])
 def test_frames(change, message):
@@ -225,14 +209,14 @@ def test_frames(change, message):
     ("claim", "sat"), ("claim", ""), ("claim", ["unsat"]), ("semantics", "float64"), ("semantics", "real\n"),
     ("network_sha256", "0" * 63), ("network_sha256", "A" * 64), ("network_sha256", "0" * 64 + "\n"),
     ("spec_sha256", None), ("spec_sha256", "g" * 64), ("tool", "other 1.0"), ("tool", "verify \u00e9"), ("tool", 1),
-    ("cases", -1), ("cases", True), ("cases", 1.0), ("cases", "1"), ("cases", 10**20), ("leaves", None),
+    ("cases", -1), ("cases", True), ("cases", 1.0), ("cases", "1"), ("cases", 10**20),
+    ("cases", 1 << 48), ("leaves", 10**15), ("leaves", None),
 ])
 def test_header_fields(key, value):
     changed = HEADER | {key: value}
-    with pytest.raises(Rejected, match=f"proof header: {key} is"):
+    with pytest.raises(Rejected, match="proof header") as caught:
         open_container(assembled(canonical(changed)))
-    with pytest.raises(Rejected, match=f"proof header: {key} is"):
-        write_container(io.BytesIO(), changed, [])
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 999
 
 
 @pytest.mark.parametrize("header", [
@@ -241,7 +225,7 @@ def test_header_fields(key, value):
     canonical(HEADER) + b"1", canonical(HEADER).replace(b'"cases":1', b'"cases":' + b"1" * 4000),
 ])
 def test_headers_of_another_structure(header):
-    with pytest.raises(Rejected, match="exactly the keys"):
+    with pytest.raises(Rejected, match="canonical form"):
         open_container(assembled(header[:4096]))
 
 
@@ -253,7 +237,7 @@ def test_headers_of_another_structure(header):
     canonical(HEADER).replace(b'"cases":1', b'"cases":01'),
 ])
 def test_headers_that_are_not_canonical(header):
-    with pytest.raises(Rejected, match=r"not in canonical form|exactly the keys"):
+    with pytest.raises(Rejected, match="canonical form"):
         open_container(assembled(header))
 
 
@@ -276,18 +260,3 @@ def test_a_bomb_needs_no_memory():
     for count in (MAX_RAW + 1, 2**62, -1):
         with pytest.raises(Rejected, match="in one piece"):
             open_container(data).body.raw(count)
-
-
-def test_bytes_are_written_as_they_come():
-    """The writer keeps no more than what its compressor keeps."""
-    file = io.BytesIO()
-    sizes = []
-
-    def chunks():
-        rng = random.Random(5)
-        for _ in range(20):
-            yield rng.randbytes(CHUNK)
-            sizes.append(file.tell())
-
-    write_container(file, HEADER, chunks())
-    assert sizes[9] > 8 * CHUNK and open_container(file.getvalue()).header.leaves == 3
