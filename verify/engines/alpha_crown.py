@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -31,10 +33,12 @@ def raise_margins(network: CompactNetwork, members: Tensor, margins: Tensor, opt
     mine = members[open_]
     singles = rigorous_rows(network, network.row_weight, network.row_bias, network.row_error)
     best = torch.where(mine, singles, torch.full_like(singles, -torch.inf)).argmax(1)
-    start = problem.initial(torch.nn.functional.one_hot(best, members.shape[1]))
+    # Where no single row has a bound, `best` may name a row of another disjunct: only own rows can prove a disjunct.
+    start = problem.initial(torch.nn.functional.one_hot(best, members.shape[1]) * mine)
     found = ascend(problem, start, members=mine, options=options, expired=expired)
-    bound = problem.rigorous(found.params).nan_to_num(nan=-torch.inf)
-    trace.combined(network, open_, found.params, bound)
+    params = replace(found.params, weights=found.params.weights * mine)
+    bound = problem.rigorous(params).nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+    trace.combined(network, open_, params, bound)
     return margins.index_copy(0, open_, torch.maximum(margins[open_], bound.to(margins.dtype)))
 
 
