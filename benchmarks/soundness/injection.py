@@ -114,6 +114,16 @@ def returning_nan(place: str, rng: np.random.Generator) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def blind() -> Iterator[None]:
+    """No candidate is ever confirmed: the verifier cannot end with `sat`, and has to search a violated property to its
+    end without ever calling it `unsat`."""
+    with ExitStack() as stack:
+        for name in ("check", "check_nearest"):
+            stack.enter_context(wrapped(f"verify.certificate.witness.Replayer.{name}", lambda _: lambda *args: None))
+        yield
+
+
 LIES = ("infeasible", "random duals", "NaN duals", "huge duals", "wrong point", "no answer")
 
 

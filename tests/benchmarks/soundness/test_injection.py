@@ -8,12 +8,15 @@ from benchmarks.soundness.injection import (
     ALLOCATING,
     LIES,
     NAN_PLACES,
+    blind,
     failing,
     locate,
     lying_backend,
     poisoned,
     wrapped,
 )
+from benchmarks.soundness.questions import ask
+from tests.soundness.random_networks import problem
 from verify.lp.model import LinearProgram, SolveStatus
 from verify.lp.safe import safe_lower_bound
 
@@ -44,6 +47,14 @@ def test_wrapping_is_undone_after_an_error():
     with pytest.raises(ValueError), wrapped("torch.Tensor.clone", lambda function: None):
         raise ValueError
     assert torch.Tensor.clone is honest
+
+
+def test_blind_verifiers_confirm_nothing():
+    p = next(p for p in map(problem, range(20)) if p.unsafe is not None)
+    assert ask(p.onnx, p.spec, "bab", 5.0).verdict == "sat"
+    with blind():
+        assert ask(p.onnx, p.spec, "bab", 0.5).verdict in ("unknown", "timed-out")
+    assert ask(p.onnx, p.spec, "bab", 5.0).verdict == "sat"
 
 
 def test_poison():
