@@ -32,8 +32,8 @@ MEANING = MappingProxyType({
                "within 2^-20. Not covered: TF32 or bfloat16, Winograd or FFT convolution, quantised kernels",
 })
 TEXT = (
-    "{claim}: no input of the unsafe set exists (unsat), for the network with SHA-256 {network_sha256} and the property "
-    "with SHA-256 {spec_sha256}. Semantics {semantics}: {meaning}. Cases: {cases}, disjuncts: {disjuncts}, "
+    "{claim}: no input of the unsafe set exists (unsat), for the network with SHA-256 {network_sha256} and the "
+    "property with SHA-256 {spec_sha256}. Semantics {semantics}: {meaning}. Cases: {cases}, disjuncts: {disjuncts}, "
     "trees: {trees}, leaves: {leaves} (checked: {checked}, deepest: {deepest}); {margin}; arithmetic {arithmetic}; "
     "{body_bytes} bytes of evidence by {tool}; {seconds:.2f} s."
 )
