@@ -211,6 +211,13 @@ def test_other_rejections(monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Rejected, match="contradicts"):
         patch.setattr(module, "with_lemmas", contradicting)
         run(case(tree(PLAIN), groups=[lemma(0, 0)]), LOW)
+    for margin in (0.0, -0.0, np.nan, -np.inf):
+        with monkeypatch.context() as patch, pytest.raises(Rejected, match="not above 0"):
+            patch.setattr(module, "margins", lambda *args, margin=margin: np.array([margin]))
+            run(case(tree(PLAIN)), LOW)
+    with monkeypatch.context() as patch, pytest.raises(Rejected, match="0 of 1 leaves were bounded"):
+        patch.setattr(module.Checker, "_flush", lambda *args: None)
+        run(case(tree(PLAIN)), LOW)
     monkeypatch.setattr(module, "DEEPEST", 1)
     with pytest.raises(Rejected, match="deeper than 1"):
         run(case(tree(SPLIT)), HIGH, 3)

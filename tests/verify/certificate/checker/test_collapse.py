@@ -80,6 +80,18 @@ def test_errors_of_the_rows_are_charged():
     assert 2.0**-20 * largest <= net.error[0] - 2.0**-22 - 2.0**-24 <= 2.0**-20 * largest * (1 + 1e-6)
 
 
+def test_rounding_along_chains_is_charged():
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        draws = [rng.standard_normal((4, 2 if k == 0 else 4)).astype(np.float32).astype(np.float64) for k in range(5)]
+        net, low = network(*((Dense(w), 4) for w in draws)), rng.standard_normal(2)
+        asked = FloatRows(np.eye(4), *(np.zeros(s) for s in ((4, 2), 4, (4, 4), (4, 2), 4)))
+        rounded, exact = (Collapser(net, low, low + 1, a, False).finish(asked) for a in ARITHMETICS.values())
+        laws.encloses(rounded, asked, laws.execute(net, low))
+        laws.encloses(exact, asked, laws.execute(net, low))
+        assert (rounded.weight != Exact.below(exact.weight)).any() and (exact.error <= 2.0**-700).all()
+
+
 def test_rows_that_cancel_where_a_value_is_read_three_times():
     third = float(np.float32(1 / 3))
     steps = [Step("x", Input(), (), (1, 1)), Step("d", Dense(np.array([[third]])), (0,), (1, 1))]

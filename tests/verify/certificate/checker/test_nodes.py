@@ -126,6 +126,16 @@ def test_disjuncts_without_rows_are_never_refuted(arithmetic):
         assert not margins(domain, [np.ones(1), np.zeros(0)], refresh=refresh, disjuncts=[[0], []]) > 0
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_margins_that_are_no_numbers_prove_nothing(bad):
+    net = absolute(Float64, 0.0)
+    net = net.rows(np.array([[0.0, 0, 0, 0], [1.0, bad, 0, 0]]), np.array([1.0, 0.5]), np.zeros(2))
+    for disjuncts in ([[0], [1]], [[1], [0]]):
+        for weights in (None, [np.ones(1), np.ones(1)]):
+            with np.errstate(all="ignore"):
+                assert margins(root(net), weights, disjuncts=disjuncts) == -np.inf
+
+
 def test_an_empty_domain_is_proved_by_a_refresh_only():
     net = absolute(Float64, 1.0, constant=-5.0)
     domain = root(net)
