@@ -25,11 +25,15 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from verify.bounds.compact import CompactNetwork
+from verify.bounds.compact import CompactLayer, CompactNetwork
 from verify.ops import SShaped
 from verify.relaxations.relu import LOWER_SLOPES, chord
 from verify.relaxations.s_shaped import exact_intercept, s_shaped_slopes
 from verify.sets import Interval, gamma, underflow
+
+
+SPARSE = 512
+"""Layers of at least this many neurons are looked at for columns that a chunk of rows does not use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,12 +182,18 @@ class DualProblem:
         else:
             form, offset = start[0].clone(), start[1].clone()
         lower, below, upper, intercept = self.effective_lines(params, signs)
-        slopes = torch.empty_like(params.alpha)
+        slopes = torch.zeros_like(params.alpha)
         pull = None if signs is None else params.beta * signs.to(params.beta.dtype)
         first = net.inputs
         for layer in reversed(net.layers):
             columns = layer.columns
             u = slice(columns.start - first, columns.stop - first)
+            if pull is None and layer.size >= SPARSE:
+                # Rows of neighbouring neurons of a convolution read few neurons: the others' coefficients are all 0.
+                used = form[:, columns].any(0).nonzero().squeeze(1)
+                if 2 * used.numel() < layer.size:
+                    self._few(layer, used, form, offset, slopes, (lower, below, upper, intercept))
+                    continue
             a = form[:, columns]
             positive = a.clamp(min=0)
             negative = a - positive
@@ -200,6 +210,22 @@ class DualProblem:
         x = form[:, :first]
         bound = offset + x @ self.center - x.abs() @ self.radius
         return Pass(bound, form, slopes, offset)
+
+    def _few(self, layer: CompactLayer, used: Tensor, form: Tensor, offset: Tensor, slopes: Tensor, lines: tuple
+             ) -> None:
+        """One layer's part of `backward`, in place, for the listed neurons only."""
+        at = used + layer.start - self.network.inputs
+        lower, below, upper, intercept = (None if line is None else line.expand(len(form), -1)[:, at] for line in lines)
+        a = form[:, used + layer.start]
+        positive = a.clamp(min=0)
+        negative = a - positive
+        s = positive * lower + negative * upper
+        offset += (negative * intercept).sum(1)
+        if below is not None:
+            offset += (positive * below).sum(1)
+        offset += s @ layer.bias[used]
+        form[:, : layer.start].addmm_(s, layer.weight[used])
+        slopes[:, at] = s
 
     def relaxed_values(self, done: Pass, params: DualParams, signs: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(v (n, w), z (n, u)): the relaxed network at the minimising corner of `done`."""
