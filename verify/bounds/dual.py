@@ -31,7 +31,6 @@ from verify.relaxations.relu import LOWER_SLOPES, chord
 from verify.relaxations.s_shaped import exact_intercept, s_shaped_slopes
 from verify.sets import Interval, gamma, underflow
 
-
 SPARSE = 512
 """Layers of at least this many neurons are looked at for columns that a chunk of rows does not use."""
 

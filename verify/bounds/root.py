@@ -25,7 +25,6 @@ from verify.graph import Graph, Node
 from verify.ops import Relu
 from verify.sets import Interval, gamma, underflow
 
-
 WIDE, WIDE_ROWS = 4096, 256
 """In a collapsed network of this many columns rows are bounded a few at a time: neighbours share the neurons that they
 read, and a pass skips the others (maxpool network, 15,000 columns: 20 s of processor time instead of 45 s)."""
