@@ -95,7 +95,8 @@ def test_products_that_round_differently_are_charged():
 def test_sums_of_many_biases_are_charged():
     shift = np.full((1, 4096), 2.0**-53)
     shift[0, 0] = 1.0  # each of the others is lost when it is added to this one
-    net = Network((Step("x", Input(), (), (1, 4096)), Step("y", Scale(None, shift), (0,), (1, 4096))), "float64", 13)
+    shifted = Step("y", Scale(np.ones((1, 4096)), shift), (0,), (1, 4096))
+    net = Network((Step("x", Input(), (), (1, 4096)), shifted), "float64", 13)
     none = np.zeros((1, 4096))
     asked = FloatRows(np.ones((1, 4096)), none, np.zeros(1), none, none, np.zeros(1))
     found = Collapser(net, np.zeros(4096), np.zeros(4096), Float64, False).finish(asked)
