@@ -10,15 +10,16 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.onnx_reader import Node
-from verify.certificate.checker.ops import Constant, Op, Scale, Take
+from verify.certificate.checker.ops import Op, Scale, Take
 
-ARITHMETIC = (("Add", operator.add), ("Sub", operator.sub), ("Mul", operator.mul), ("Div", operator.truediv))
+ARITHMETIC = MappingProxyType({"Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.truediv})
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,12 @@ class Call:
         return Rejected(f"node {self.node.name!r} ({self.node.op_type}, opset {self.opset}): {reason}")
 
     def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute of the type of its default."""
         self.unread.discard(f"attribute {name}")
-        return self.node.attributes.get(name, default)
+        value = self.node.attributes.get(name, default)
+        if default is not None and type(value) is not type(default):
+            raise self.refuse(f"attribute {name} is of another type than {default!r}")
+        return value
 
     def value(self, k: int) -> Value | None:
         """Input k, None where it was left out."""
@@ -91,16 +96,19 @@ class Call:
     def numbers(self, name: str, k: int, since: int) -> list[int] | None:
         """Integers that are attribute `name` before opset `since` and input k from then on."""
         if self.opset < since:
-            return self.attribute(name)
-        return None if self.value(k) is None else [int(v) for v in self.known(k).reshape(-1)]
+            found = self.attribute(name)
+        else:
+            found = None if self.value(k) is None else self.known(k).reshape(-1).tolist()
+        return None if found is None else [operator.index(value) for value in found]
 
     def var(self, k: int) -> Var:
+        """Input k; a constant becomes a step, if the node depends on the network input at all."""
         value = self.value(k)
-        if isinstance(value, np.ndarray):
-            return self.add(Constant(self.weight(k)), value.shape)
-        if value is None:
-            raise self.refuse(f"input {k} is missing")
-        return value
+        if value is None or not any(isinstance(other, Var) for other in self.inputs):
+            raise self.refuse(f"input {k} is missing, or the operator is not supported on constants")
+        if isinstance(value, Var):
+            return value
+        return self.take(np.arange(-value.size, 0).reshape(value.shape), fill=self.weight(k).reshape(-1))
 
     def add(self, op: Op, shape: Sequence[int], *inputs: Var) -> Var:
         constants = [a for a in vars(op).values() if isinstance(a, np.ndarray)]
@@ -109,17 +117,17 @@ class Call:
         self.steps.append(Step(self.node.name, op, tuple(x.step for x in inputs), tuple(map(int, shape))))
         return Var(len(self.steps) - 1, self.steps[-1].shape)
 
-    def take(self, index: np.ndarray, *inputs: Var) -> Var:
+    def take(self, index: np.ndarray, *inputs: Var, fill: np.ndarray | None = None) -> Var:
         same = len(inputs) == 1 and index.shape == inputs[0].shape and (index == inputs[0].index).all()
-        return inputs[0] if same else self.add(Take(index), index.shape, *inputs)
+        return inputs[0] if same else self.add(Take(index, fill), index.shape, *inputs)
 
     def move(self, x: Value, how: Callable[[np.ndarray], np.ndarray]) -> Value:
         """Moves the entries of x as `how` moves those of an array."""
         return np.asarray(how(x)) if isinstance(x, np.ndarray) else self.take(how(x.index), x)
 
-    def scale(self, x: Var, scale=None, shift=None, *, error=None, shift_error=None, roundings: int | None = 1) -> Var:
-        """scale x + shift with numpy broadcasting; None is 1 and 0."""
-        parts = [None if p is None else np.asarray(p, np.float64) for p in (scale, shift, error, shift_error)]
+    def scale(self, x: Var, scale=1.0, shift=None, *, error=None, roundings: int | None = 1) -> Var:
+        """scale x + shift with numpy broadcasting; the scale is off by at most `error`."""
+        parts = [None if p is None else np.asarray(p, np.float64) for p in (scale, shift, error)]
         shape = np.broadcast_shapes(x.shape, *(p.shape for p in parts if p is not None))
         x = self.move(x, lambda index: np.broadcast_to(index, shape))
         parts = [None if p is None else np.broadcast_to(p, shape) for p in parts]
@@ -128,9 +136,8 @@ class Call:
     def fold(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Arithmetic on constants, integers dividing towards zero; rejected where the result would be rounded."""
         lift = np.vectorize(Fraction, otypes=[object])
-        exact = np.asarray(dict(ARITHMETIC)[self.node.op_type](lift(a.astype(object)), lift(b.astype(object))), object)
-        whole = a.dtype.kind == "i"
-        result = (np.vectorize(int, otypes=[object])(exact) if whole else exact).astype(a.dtype)
-        if a.dtype != b.dtype or not (whole or (lift(result.astype(object)) == exact).all()):
+        exact = np.asarray(ARITHMETIC[self.node.op_type](lift(a.astype(object)), lift(b.astype(object))), object)
+        exact = np.vectorize(int, otypes=[object])(exact) if a.dtype.kind == "i" else exact
+        if a.dtype != b.dtype or not (lift((result := exact.astype(a.dtype)).astype(object)) == exact).all():
             raise self.refuse("arithmetic on constants rounds; exact results would be accepted")
         return result

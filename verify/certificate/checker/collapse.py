@@ -24,7 +24,7 @@ import numpy as np
 from verify.certificate.checker.arithmetic import LARGEST, UNIT, Exact, each, enlarged
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network
-from verify.certificate.checker.ops import Constant, Input, Op, Relu, Smooth, Take
+from verify.certificate.checker.ops import Input, Op, Relu, Smooth, Take
 
 CHUNK_ENTRIES = 2**21
 """Rows are walked back in chunks of at most this many coefficients per step."""
@@ -217,7 +217,7 @@ class Collapser:
         step, plain = self.steps[index], self.plain[index].op
         low, high = [self.lower[i] for i in step.inputs], [self.upper[i] for i in step.inputs]
         a = self.arithmetic
-        if isinstance(step.op, (Constant, Take)):
+        if isinstance(step.op, Take):
             low, high = plain.forward(low), plain.forward(high)
             # Nothing rounds forward; backward the rows of entries that are read several times are added up.
             several = plain.terms > 1 and not a.exact

@@ -3,11 +3,12 @@
 Values have the full ONNX shape; only the rows of `pull` have one more axis in front. Arrays are float64 or, after
 `cast`, hold exact numbers as Python objects; there the integer 0 stands for zero, and only + - * @ meet the entries.
 
-    forward(xs)         W x + b, for the list of all inputs
+    product(xs)         W x, for the list of all inputs
+    forward(xs)         W x + b
     spread(radii)       |W| r
     pull(rows, shapes)  rows (r, *output shape) times W: a list of (r, *input shape), one for every input
     offset()            b, broadcastable to the output shape, or None
-    uncertainty(xs)     what the constants that float64 cannot hold may be off by, given |x|: float64, or None
+    uncertainty(xs)     what the constants that float64 cannot hold may be off by, given |x|: float64
     cast(lift)          the same operator with its float64 arrays mapped by `lift`
 
 `terms` is the most products that are summed in one entry, forward or in `pull`, and `sums` forward; an added bias comes
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,15 +38,21 @@ class Op:
     terms = sums = 1
     roundings: int | None = None
 
+    def forward(self, xs: list[Array]) -> Array:
+        y, offset = self.product(xs), self.offset()
+        return y if offset is None else y + offset
+
+    def spread(self, radii: list[Array]) -> Array:
+        return self.cast(np.abs).product(radii)
+
     def offset(self) -> Array | None:
         return None
 
-    def uncertainty(self, xs: list[Array]) -> Array | None:
-        return None
+    def uncertainty(self, xs: list[Array]) -> Array | float:
+        return 0.0
 
     def cast(self, lift: Callable[[Array], Array]) -> Op:
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        lifted = {name: lift(a) for name, a in arrays.items() if isinstance(a, Array) and a.dtype == np.float64}
+        lifted = {name: lift(a) for name, a in vars(self).items() if isinstance(a, Array) and a.dtype.kind in "fO"}
         return replace(self, **lifted) if lifted else self
 
 
@@ -67,29 +74,12 @@ class Smooth(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Constant(Op):
-    """A value without inputs."""
-
-    value: Array
-
-    def forward(self, xs: list[Array]) -> Array:
-        return self.value
-
-    def spread(self, radii: list[Array]) -> Array:
-        return np.zeros(self.value.shape)
-
-    def pull(self, rows: Array, shapes: Shapes) -> list[Array]:
-        return []
-
-    def offset(self) -> Array:
-        return self.value
-
-
-@dataclass(frozen=True, eq=False)
 class Take(Op):
-    """y.flat[k] = (all inputs, flat, one behind the other)[index.flat[k]], 0 for -1: every move of entries."""
+    """y.flat[k] = (all inputs, flat, one behind the other)[index.flat[k]]: every move of entries. Negative indices read
+    constants: `fill` from its end, or 0."""
 
     index: Array
+    fill: Array | None = None
 
     @cached_property
     def plan(self) -> tuple[Array, Array, Array, int]:
@@ -108,56 +98,48 @@ class Take(Op):
     def terms(self) -> int:
         return self.plan[3]
 
-    def forward(self, xs: list[Array]) -> Array:
-        y = np.concatenate([x.reshape(-1) for x in xs])[self.index]
-        y[self.index < 0] = 0
-        return y
+    def product(self, xs: list[Array]) -> Array:
+        zero = np.zeros(1, dtype=np.int64)  # of any type of numbers
+        return np.concatenate([zero, *(x.reshape(-1) for x in xs)])[np.maximum(self.index, -1) + 1]
 
-    spread = forward
+    def offset(self) -> Array | None:
+        return None if self.fill is None else np.where(self.index < 0, self.fill[np.minimum(self.index, -1)], 0)
 
     def pull(self, rows: Array, shapes: Shapes) -> list[Array]:
-        count, ends = len(rows), np.cumsum([math.prod(shape) for shape in shapes])
-        flat = rows.reshape(count, -1)
-        if not (self.reshapes and flat.shape[1] == ends[-1]):
+        count, ends = len(rows), np.cumsum([math.prod(shape) for shape in shapes], dtype=np.int64)
+        flat, size = rows.reshape(count, -1), sum(map(math.prod, shapes))
+        if not (self.reshapes and flat.shape[1] == size):
             order, read, starts, most = self.plan
             moved = flat[:, order]
-            flat = np.zeros((count, ends[-1]), dtype=rows.dtype)
+            flat = np.zeros((count, size), dtype=rows.dtype)
             flat[:, read] = moved if most == 1 else np.add.reduceat(moved, starts, axis=1)
         parts = np.split(flat, ends[:-1], axis=1)
-        return [part.reshape(count, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        return [part.reshape(count, *shape) for part, shape in zip(parts, shapes, strict=False)]
 
 
 @dataclass(frozen=True, eq=False)
 class Scale(Op):
-    """scale x + shift, both of the full shape (None: 1 and 0). The exact constants are within `scale_error` and
-    `shift_error` (float64, elementwise; None: they are `scale` and `shift`)."""
+    """scale x + shift, both broadcastable to the full shape. The exact scale is within `scale_error` (float64,
+    elementwise; None: it is `scale`)."""
 
-    scale: Array | None
+    scale: Array
     shift: Array | None = None
     scale_error: Array | None = None
-    shift_error: Array | None = None
     roundings: int | None = 1
 
-    def _times(self, x: Array) -> Array:
-        return x if self.scale is None else x * self.scale
-
-    def forward(self, xs: list[Array]) -> Array:
-        return self._times(xs[0]) if self.shift is None else self._times(xs[0]) + self.shift
-
-    def spread(self, radii: list[Array]) -> Array:
-        return radii[0] if self.scale is None else radii[0] * np.abs(self.scale)
+    def product(self, xs: list[Array]) -> Array:
+        return xs[0] * self.scale
 
     def pull(self, rows: Array, shapes: Shapes) -> list[Array]:
-        return [self._times(rows)]
+        return [rows * self.scale]
 
     def offset(self) -> Array | None:
         return self.shift
 
-    def uncertainty(self, xs: list[Array]) -> Array | None:
-        if self.scale_error is None and self.shift_error is None:
-            return None
-        scale, shift = (0.0 if error is None else error for error in (self.scale_error, self.shift_error))
-        return (scale * xs[0] + shift) * (1 + 2.0**-50) + 2.0**-1022 * (np.asarray(scale) > 0)
+    def uncertainty(self, xs: list[Array]) -> Array | float:
+        if self.scale_error is None:
+            return 0.0
+        return self.scale_error * xs[0] * (1 + 2.0**-50) + 2.0**-1022 * (self.scale_error > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,14 +155,11 @@ class Sum(Op):
 
     sums = terms
 
-    def forward(self, xs: list[Array]) -> Array:
-        total = xs[0] if self.signs[0] > 0 else -xs[0]
-        for sign, x in zip(self.signs[1:], xs[1:], strict=True):
-            total = total + x if sign > 0 else total - x
-        return total
+    def product(self, xs: list[Array]) -> Array:
+        return sum(x if sign > 0 else -x for sign, x in zip(self.signs, xs, strict=True))
 
     def spread(self, radii: list[Array]) -> Array:
-        return sum(radii[1:], start=radii[0])
+        return sum(radii)
 
     def pull(self, rows: Array, shapes: Shapes) -> list[Array]:
         return [rows if sign > 0 else -rows for sign in self.signs]
@@ -202,12 +181,8 @@ class Dense(Op):
     def sums(self) -> int:
         return self.weight.shape[1]
 
-    def forward(self, xs: list[Array]) -> Array:
-        y = xs[0] @ self.weight.T
-        return y if self.bias is None else y + self.bias
-
-    def spread(self, radii: list[Array]) -> Array:
-        return radii[0] @ np.abs(self.weight).T
+    def product(self, xs: list[Array]) -> Array:
+        return xs[0] @ self.weight.T
 
     def pull(self, rows: Array, shapes: Shapes) -> list[Array]:
         return [rows @ self.weight]
@@ -240,36 +215,25 @@ class Conv(Op):
     def sums(self) -> int:
         return math.prod(self.weight.shape[1:])
 
-    def _views(self, size: tuple[int, ...]) -> Iterator[tuple[int, int, slice, slice]]:
-        """For every kernel position which rows and columns of the padded image the windows (h, w) = size read."""
-        for i, j in np.ndindex(*self.weight.shape[2:]):
-            starts = (i * self.dilations[0], j * self.dilations[1])
-            yield i, j, *(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, size, self.strides, strict=True))
-
-    def _padded(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        top, left, bottom, right = self.pads
-        return shape[-2] + top + bottom, shape[-1] + left + right
-
-    def _apply(self, weight: Array, x: Array) -> Array:
-        (out, into, *kernel), g, (b, c, h, w) = weight.shape, self.groups, x.shape
-        padded = np.zeros((b, c, *self._padded(x.shape)), dtype=x.dtype)
-        padded[:, :, self.pads[0] : self.pads[0] + h, self.pads[1] : self.pads[1] + w] = x
-        room = zip(padded.shape[2:], kernel, self.dilations, self.strides, strict=True)
-        size = tuple((n - (k - 1) * d - 1) // s + 1 for n, k, d, s in room)
-        weight, y = weight.reshape(g, out // g, into, *kernel), 0
-        for i, j, rows, columns in self._views(size):
-            y = y + weight[..., i, j] @ padded[:, :, rows, columns].reshape(b, g, into, -1)
-        return y.reshape(b, out, *size)
-
-    def forward(self, xs: list[Array]) -> Array:
-        y = self._apply(self.weight, xs[0])
-        return y if self.bias is None else y + self.offset()
-
-    def spread(self, radii: list[Array]) -> Array:
-        return self._apply(np.abs(self.weight), radii[0])
-
     def offset(self) -> Array | None:
         return None if self.bias is None else self.bias.reshape(-1, 1, 1)
+
+    def _windows(self, size: tuple[int, ...]) -> Iterator[tuple[Array, slice, slice]]:
+        """For every kernel position its weights (g, o / g, c / g), and which rows and columns of the padded image the
+        windows (h, w) = size read."""
+        weight = self.weight.reshape(self.groups, -1, *self.weight.shape[1:])
+        for i, j in np.ndindex(*self.weight.shape[2:]):
+            starts = (i * self.dilations[0], j * self.dilations[1])
+            read = (slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, size, self.strides, strict=True))
+            yield weight[..., i, j], *read
+
+    def product(self, xs: list[Array]) -> Array:
+        (b, _, *_), (top, left, bottom, right) = xs[0].shape, self.pads
+        padded = np.pad(xs[0], ((0, 0), (0, 0), (top, bottom), (left, right)))
+        (out, into, *kernel), room = self.weight.shape, zip(padded.shape[2:], self.dilations, self.strides, strict=True)
+        size = tuple((n - (k - 1) * d - 1) // s + 1 for k, (n, d, s) in zip(kernel, room, strict=True))
+        return sum(weight @ padded[:, :, down, across].reshape(b, self.groups, into, -1)
+                   for weight, down, across in self._windows(size)).reshape(b, out, *size)
 
     def pull(self, rows: Array, shapes: Shapes) -> list[Array]:
         flat = rows.reshape(-1, *rows.shape[2:])
@@ -279,12 +243,10 @@ class Conv(Op):
 
     def _pull(self, rows: Array, shape: tuple[int, ...]) -> Array:
         """One matrix product for every kernel position, channels last, added to what its windows read."""
-        (out, into, *kernel), (n, _, *size), g = self.weight.shape, rows.shape, self.groups
-        weight = self.weight.reshape(g, out // g, into, *kernel)
+        (n, out, *size), g, (_, h, w), (top, left, bottom, right) = rows.shape, self.groups, shape, self.pads
         rows = np.ascontiguousarray(rows.reshape(n, g, out // g, -1).transpose(1, 0, 3, 2)).reshape(g, -1, out // g)
-        total = np.zeros((g, n, *self._padded(shape), into), dtype=rows.dtype)
-        for i, j, down, across in self._views(size):
-            total[:, :, down, across] += (rows @ weight[..., i, j]).reshape(g, n, *size, into)
-        top, left = self.pads[:2]
-        total = total[:, :, top : top + shape[1], left : left + shape[2]]
+        total = np.zeros((g, n, top + h + bottom, left + w + right, shape[0] // g), dtype=rows.dtype)
+        for weight, down, across in self._windows(size):
+            total[:, :, down, across] += (rows @ weight).reshape(g, n, *size, -1)
+        total = total[:, :, top : top + h, left : left + w]
         return total.transpose(1, 0, 4, 2, 3).reshape(n, *shape)

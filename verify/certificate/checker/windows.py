@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import namedtuple
 from collections.abc import Sequence
 
@@ -11,50 +12,42 @@ from verify.certificate.checker.call import Call, Var
 
 # Along each spatial axis window o reads positions o * stride + k * dilation - begin for k below kernel.
 Frame = namedtuple("Frame", "kernel stride dilation begin end output")
+LARGEST = 2**30
+"""No size that describes windows is larger: products of two do not overflow."""
 
 
-def frame(call: Call, size: Sequence[int], kernel: Sequence[int] = (), *, sticks_out: bool = True) -> Frame:
-    """The windows that a node's attributes describe, on an image of `size`; not `sticks_out` refuses those of
-    ceil_mode that read beyond the padded image."""
-    kernel = tuple(call.attribute("kernel_shape", kernel))
-    stride, dilation = (tuple(call.attribute(name) or (1,) * len(size)) for name in ("strides", "dilations"))
-    pads, auto = call.attribute("pads") or [0] * (2 * len(size)), call.attribute("auto_pad", "NOTSET")
-    begin, end = pads[: len(size)], pads[len(size) :]
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+def frame(call: Call, size: Sequence[int], kernel: Sequence[int] = ()) -> Frame:
+    """The windows that a node's attributes describe, on an image of `size`."""
+    n, ones, auto = np.array(size), [1] * len(size), call.attribute("auto_pad", "NOTSET")
+    k, s, d, pads = (np.array([operator.index(value) for value in call.attribute(name, default)]) for name, default in (
+        ("kernel_shape", list(kernel)), ("strides", ones), ("dilations", ones), ("pads", [0, 0] * len(size))))
+    if not all(part.shape == n.shape and part.min() >= 1 and part.max() <= LARGEST for part in (n, k, s, d)):
+        raise call.refuse(f"windows of {k.tolist()}, strides {s.tolist()}, dilations {d.tolist()} on {n.tolist()}")
+    reach = (k - 1) * d + 1
+    begin, end = pads.reshape(2, -1) * (auto == "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        total = [max(0, (-(-n // s) - 1) * s + r - n) for n, s, r in zip(size, stride, reach, strict=True)]
-        begin, end = [t // 2 for t in total], [t - t // 2 for t in total]
-        begin, end = (begin, end) if auto == "SAME_UPPER" else (end, begin)
-    elif auto == "VALID":
-        begin = end = [0] * len(size)
-    elif auto != "NOTSET" or min(pads) < 0:
-        raise call.refuse(f"auto_pad {auto} or negative pads")
-    room = [n + b + e - r for n, b, e, r in zip(size, begin, end, reach, strict=True)]
-    output = [r // s + 1 for r, s in zip(room, stride, strict=True)]
-    if call.attribute("ceil_mode", 0):
-        # One more window that sticks out, unless it would start beyond the image and its front padding.
-        output = [o + (r >= 0 and r % s > 0 and o * s < n + b)
-                  for o, r, s, n, b in zip(output, room, stride, size, begin, strict=True)]
-    if not sticks_out and any((o - 1) * s > r for o, r, s in zip(output, room, stride, strict=True)):
-        raise call.refuse("ceil_mode with windows that stick out of the padded image")
-    if min(output) < 1 or min(*kernel, *stride, *dilation) < 1:
-        raise call.refuse(f"windows of {reach} do not fit an image of {list(size)}")
-    return Frame(kernel, stride, dilation, tuple(begin), tuple(end), tuple(output))
+        total = np.maximum(0, (-(-n // s) - 1) * s + reach - n)
+        begin = (total + (auto == "SAME_LOWER")) // 2
+        end = total - begin
+    room = n + begin + end - reach
+    if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER") or not 0 <= pads.min() <= pads.max() <= LARGEST or (
+            room.min() < 0 or begin.shape != n.shape or (call.attribute("ceil_mode", 0) and (room % s).any())):
+        raise call.refuse(f"auto_pad {auto}, pads {pads.tolist()} or windows of {reach.tolist()} that do not fit an "
+                          f"image of {n.tolist()}, or ceil_mode where it matters")
+    return Frame(*(part.tolist() for part in (k, s, d, begin, end, room // s + 1)))
 
 
-def windows(call: Call, x: Var, f: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """What the windows read, (k, b, c, *output) flat positions in x, and which of that lies in the image."""
-    index, rank = x.index, len(f.kernel)
-    inside = np.ones(x.shape, dtype=bool)
-    for axis, size in enumerate(x.shape[2:]):
-        read = np.arange(f.kernel[axis])[:, None] * f.dilation[axis] - f.begin[axis]
-        read = read + np.arange(f.output[axis]) * f.stride[axis]
-        valid = (read >= 0) & (read < size)
-        if not valid.any(axis=0).all():
+def windows(call: Call, x: Var, f: Frame, *, zeros: bool) -> np.ndarray:
+    """What the windows read, (k, b, c, *output) flat positions in x. Entries outside of the image read -1 where they
+    are `zeros`, otherwise along each axis on its own the first entry of the window inside."""
+    rank = len(f.kernel)
+    index = np.pad(x.index, [(0, 0), (0, 0), *[(0, 1)] * rank], constant_values=-1)
+    for axis, n in enumerate(x.shape[2:]):
+        start = np.arange(f.output[axis]) * f.stride[axis] - f.begin[axis]
+        read = start + np.arange(f.kernel[axis])[:, None] * f.dilation[axis]
+        inside, first = (read >= 0) & (read < n), np.where(start < 0, start % f.dilation[axis], start)
+        if not inside.any(axis=0).all():
             raise call.refuse("a window lies entirely in the padding")
-        read = np.where(valid, read, read[valid.argmax(axis=0), np.arange(read.shape[1])])
-        index, inside = (np.take(part, read, 2 + 2 * axis) for part in (index, inside))
-        inside = inside & valid.reshape(*valid.shape, *(1 for _ in x.shape[3 + axis :]))
+        index = np.take(index, np.where(inside, read, n if zeros else first), 2 + 2 * axis)
     order = [*range(2, 2 + 2 * rank, 2), 0, 1, *range(3, 3 + 2 * rank, 2)]
-    index, inside = (part.transpose(order).reshape(-1, *x.shape[:2], *f.output) for part in (index, inside))
-    return index, inside
+    return index.transpose(order).reshape(-1, *x.shape[:2], *f.output)

@@ -13,7 +13,7 @@ from verify.certificate.checker.ops import Input, Scale, Take
 
 def call(op_type: str = "Add", opset: int = 13, **attributes) -> Call:
     steps = [Step("x", Input(), (), (2, 3))]
-    values = {"x": Var(0, (2, 3)), "c": np.ones(3, np.float32)}
+    values = {"x": Var(0, (2, 3)), "c": np.ones(3, np.int64)}
     return Call(Node(op_type, "n", ("x", "", "c"), ("y",), attributes), values, steps, opset, "float32")
 
 
@@ -58,6 +58,13 @@ def test_integers_move_from_attribute_to_input():
     assert call(opset=12, axes=[1]).numbers("axes", 2, 13) == [1]
     assert call(opset=13, axes=[2]).numbers("axes", 2, 13) == [1, 1, 1]
     assert call(opset=13).numbers("axes", 1, 13) is None
+    with pytest.raises(TypeError):
+        call(opset=12, axes=[1.0]).numbers("axes", 2, 13)
+
+
+def test_attributes_have_the_type_of_their_default():
+    with pytest.raises(Rejected, match="axis is of another type"):
+        call(axis=1.0).attribute("axis", 0)
 
 
 def test_moves_that_move_nothing_make_no_step():

@@ -20,7 +20,8 @@ from verify.certificate.checker.ops import Conv, Dense, Scale
 # Forms that the prover translates and the checker does not.
 REFUSED = frozenset({
     "max-three", "matmul-batched", "matmul-batched-left", "matmul-dot", "gemm-variable-bias", "mean-all",
-    "mean-pool-ceil", "pad-reflect", "pad-edge",
+    "mean-pool-ceil", "pad-reflect", "pad-edge", "matmul-vector", "matmul-left-vector", "matmul-of-vector", "gemm-left",
+    "gemm-left-transposed", "max-pool-ceil",
 })
 READ = [name for name, proto in CASES.items() if proto.graph.node[0].op_type in OPERATORS and name not in REFUSED]
 
@@ -105,8 +106,7 @@ def exact_distance(proto, formula, points: int = 5) -> None:
         inputs = [found[i] for i in step.inputs]
         found.append(op.forward(inputs))
         own = step.op.uncertainty([np.abs(v).astype(np.float64) for v in inputs])
-        passed = op.spread([slack[i] for i in step.inputs])
-        slack.append(passed if own is None else passed + lift(np.broadcast_to(own, step.shape)))
+        slack.append(op.spread([slack[i] for i in step.inputs]) + lift(np.broadcast_to(own, step.shape)))
     wanted = formula(x)
     assert (np.abs(found[-1] - wanted) <= slack[-1]).all()
     assert (slack[-1].astype(float) <= 2.0**-40 * (1 + np.abs(wanted.astype(float)))).all()
@@ -121,7 +121,7 @@ def test_reciprocals_hold_the_exact_quotient_within_their_error():
     assert (error.ravel() > 0).tolist() == [True, True, True, False]
     exact_distance(single("ReduceMean", (1, 7), axes=[1]), lambda x: x.sum(keepdims=True) / 7)
     exact = load_network(single("AveragePool", IMAGE, kernel_shape=[2, 2]).SerializeToString())
-    assert all(step.op.uncertainty([np.ones(exact.steps[i].shape) for i in step.inputs]) is None
+    assert all(np.all(step.op.uncertainty([np.ones(exact.steps[i].shape) for i in step.inputs]) == 0)
                for step in exact.steps[1:])
 
 
@@ -161,7 +161,7 @@ def test_products_of_float32_constants_are_exact():
     shift = load_network(proto.SerializeToString()).steps[-1].op
     bias = proto.graph.initializer[1]
     exact = [Fraction(float(np.float32(0.1))) * Fraction(float(b)) for b in np.frombuffer(bias.raw_data, np.float32)]
-    assert [Fraction(float(v)) for v in shift.shift.ravel()] == exact and shift.shift_error is None
+    assert [Fraction(float(v)) for v in shift.shift.ravel()] == exact
 
 
 def roundings(proto) -> list[int | None]:
@@ -202,7 +202,7 @@ def test_weights_are_those_of_the_file():
         (single("Mul", (1, 3), order=["x", "x"]), "depends on the network input"),
         (single("MatMul", (3, 3), order=["x", "x"]), "depends on the network input"),
         (single("MatMul", (1, 3), [normal(4, 2)]), "do not fit"),
-        (single("Gemm", (1, 3), [normal(4, 2)]), "fits the other"),
+        (single("Gemm", (1, 3), [normal(4, 2)]), "do not fit"),
         (single("Gemm", (1, 3), [normal(3, 2), np.float32([1, "nan"])]), "NaN"),
         (single("Conv", IMAGE, [normal(4, 2, 3, 3)]), "do not fit"),
         (single("Conv", IMAGE, [normal(4, 3, 3, 3)], kernel_shape=[2, 2]), "kernel_shape"),
