@@ -22,7 +22,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, product
-from typing import NamedTuple, NoReturn
+from types import MappingProxyType
+from typing import NamedTuple
 
 from verify.certificate.checker.errors import Rejected
 
@@ -36,9 +37,13 @@ _VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 # Fixed lengths: the exact value of a longer exponent would not fit into memory.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,1000}\.?[0-9]{0,1000}|\.[0-9]{1,1000})(?:[eE][+-]?[0-9]{1,4})?")
 _IGNORED = frozenset({"set-logic", "set-info", "set-option", "check-sat", "get-model", "get-value", "exit"})
+# The signs with which left - right <= 0 is unsafe.
+_SIGNS = MappingProxyType({"<=": (1,), "<": (1,), ">=": (-1,), ">": (-1,), "=": (1, -1), "==": (1, -1)})
 
 Name = tuple[str, int]  # ("X", i) or ("Y", i)
-Form = dict[Name | None, Fraction]  # a linear form; None is the constant
+Declared = dict[str, Name]
+Form = dict[Name | None, Fraction | int]  # a linear form; None is the constant
+Limits = dict[tuple[int, bool], Fraction]  # (index, True): X_index <= value; (index, False): X_index >= value
 
 
 class Row(NamedTuple):
@@ -70,19 +75,27 @@ class Property:
     cases: tuple[Case, ...]
 
 
+Conjunction = tuple[Row, ...]
+
+
 def read_spec(text: str | bytes) -> Property:
-    """The unsafe set of a VNN-LIB 1.0 text (bytes: UTF-8). Raises `Rejected` naming the line."""
+    """The unsafe set of a VNN-LIB 1.0 text (bytes: UTF-8). Raises `Rejected` naming the line of the statement."""
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise Rejected(f"property: not a text, byte {error.start} is not UTF-8") from error
-    declared: dict[Name, int] = {}
-    asserts: list[_Group] = []
-    for group in _groups(text):
-        _statement(group, declared, asserts)
-    counts = {kind: _count(declared, kind) for kind in "XY"}
-    return Property(counts["X"], counts["Y"], tuple(_cases(asserts, counts)))
+    declared: Declared = {}
+    forms: list[list[Conjunction]] = []
+    for line, statement in _statements(text):
+        try:
+            _read(statement, declared, forms)
+        except Rejected as error:
+            raise Rejected(f"property, line {line}: {error}") from None
+    inputs, outputs = ([index for name, index in declared.values() if name == kind] for kind in "XY")
+    if any(sorted(indices) != [*range(max(1, len(indices)))] for indices in (inputs, outputs)):
+        raise Rejected("property: the declarations of X or Y are not X_0, X_1, ... and Y_0, Y_1, ... without a gap")
+    return Property(len(inputs), len(outputs), tuple(_cases(forms, len(inputs))))
 
 
 def enclose(value: Fraction) -> tuple[float, float]:
@@ -98,161 +111,129 @@ def enclose(value: Fraction) -> tuple[float, float]:
     return below, above
 
 
-class _Group(NamedTuple):
-    """A parenthesised list of words and groups, and the line of its parenthesis."""
-
-    line: int
-    items: list
-
-
-Conjunction = tuple[Row, ...]
-Limits = dict[tuple[int, bool], Fraction]  # (index, True): X_index <= value; (index, False): X_index >= value
-
-
-def _fail(line: int, message: str) -> NoReturn:
-    raise Rejected(f"property, line {line}: {message}")
-
-
-def _groups(text: str) -> list[_Group]:
-    """The statements of a text."""
-    stack = [_Group(1, [])]
+def _statements(text: str) -> Iterator[tuple[int, list]]:
+    """The statements of a text as lists of words and lists, with the line of each."""
+    stack: list[list] = []
     line, seen = 1, 0
     for token in _TOKEN.finditer(text):
-        word, at = token[0], token.start()
-        line, seen = line + text.count("\n", seen, at), at
+        word = token[0]
         if word == "(":
-            if len(stack) > MAX_DEPTH:
-                _fail(line, f"nested deeper than {MAX_DEPTH} parentheses")
-            group = _Group(line, [])
-            stack[-1].items.append(group)
-            stack.append(group)
-        elif word == ")":
-            if len(stack) == 1:
-                _fail(line, "a closing parenthesis without an opening one")
-            stack.pop()
-        elif word in ('"', "|"):
-            _fail(line, "a quote that is never closed")
-        elif word[0] != ";":
-            if len(stack) == 1:
-                _fail(line, f"{word[:40]!r} outside a statement")
-            stack[-1].items.append(word)
-    if len(stack) > 1:
-        _fail(stack[1].line, "the parenthesis opened here is never closed")
-    return stack[0].items
+            if not stack:
+                line, seen = line + text.count("\n", seen, token.start()), token.start()
+            stack.append([])
+        elif word[0] == ";":
+            continue
+        elif not stack or len(stack) > MAX_DEPTH or word in ('"', "|"):
+            line += text.count("\n", seen, token.start())
+            raise Rejected(f"property, line {line}: {word[:40]!r} outside a statement, nested deeper than {MAX_DEPTH} "
+                           "parentheses, or a quote that is never closed")
+        elif word != ")":
+            stack[-1].append(word)
+        elif len(stack) > 1:
+            done = stack.pop()
+            stack[-1].append(done)
+        else:
+            yield line, stack.pop()
+    if stack:
+        raise Rejected(f"property, line {line}: the parenthesis opened here is never closed")
 
 
-def _statement(group: _Group, declared: dict[Name, int], asserts: list[_Group]) -> None:
-    """Files one statement under declarations (name -> line) or assertions."""
-    head, *rest = group.items or [None]
-    if head == "assert" and len(rest) == 1:
-        asserts.append(group)
-    elif head == "declare-const" and len(rest) == 2 and rest[1] == "Real" and isinstance(rest[0], str):
-        name = _VARIABLE.fullmatch(rest[0])
-        if name is None or (name[1], int(name[2])) in declared:
-            _fail(group.line, f"{rest[0][:40]!r} is declared twice, or is not named X_i or Y_i")
-        declared[name[1], int(name[2])] = group.line
-    elif not (isinstance(head, str) and head in _IGNORED) and group.items != ["vnnlib-version", "<1.0>"]:
-        _fail(group.line, "cannot read this statement; accepted: (declare-const X_0 Real) and (assert condition)")
+def _read(statement: list, declared: Declared, forms: list[list[Conjunction]]) -> None:
+    """Files one statement under declarations or, in normal form, assertions."""
+    match statement:
+        case ["assert", formula]:
+            forms.append(_normal_form(formula, declared))
+        case ["declare-const", str(name), "Real"] if name not in declared and (found := _VARIABLE.fullmatch(name)):
+            declared[name] = found[1], int(found[2])
+        case ["vnnlib-version", "<1.0>"]:
+            pass
+        case [str(head), *_] if head in _IGNORED:
+            pass
+        case _:
+            raise Rejected("cannot read this statement; accepted: (assert condition), and (declare-const X_0 Real) or "
+                           "Y_0 and so on, each once")
 
 
-def _count(declared: dict[Name, int], kind: str) -> int:
-    """How many variables of a kind there are; their indices must be 0, 1, 2, ..."""
-    indices = {index for name, index in declared if name == kind}
-    if not indices or max(indices) + 1 != len(indices):
-        raise Rejected(f"property: the declarations of {kind} are not {kind}_0, {kind}_1, ... without a gap")
-    return len(indices)
+def _parts(item: list | str) -> tuple[str, list]:
+    """Operator and operands of a formula or compound term."""
+    if isinstance(item, str) or len(item) < 2 or not isinstance(item[0], str):
+        raise Rejected("expected an operator and its operands in parentheses, as in (<= X_0 1.0)")
+    return item[0], item[1:]
 
 
-def _parts(item: _Group | str, line: int) -> tuple[str, list, int]:
-    """Operator, operands and line of a formula or compound term."""
-    if isinstance(item, str) or len(item.items) < 2 or not isinstance(item.items[0], str):
-        _fail(line, "expected an operator and its operands in parentheses, as in (<= X_0 1.0)")
-    return item.items[0], item.items[1:], item.line
-
-
-def _normal_form(item: _Group | str, line: int, counts: dict[str, int]) -> list[Conjunction]:
+def _normal_form(item: list | str, declared: Declared) -> list[Conjunction]:
     """The disjunctive normal form of a formula, in textual order."""
-    op, args, line = _parts(item, line)
+    op, args = _parts(item)
     if op in ("and", "or"):
-        forms = [_normal_form(arg, line, counts) for arg in args]
-        return [c for form in forms for c in form] if op == "or" else _product(forms, line)
-    if op not in ("<=", "<", ">=", ">", "=", "==") or len(args) != 2:
-        _fail(line, f"cannot read the condition {op[:40]!r}; accepted: and, or, and two terms with <= < >= > = ==")
-    left, right = (_term(arg, line, counts) for arg in args)
-    ordered = {"<": [(left, right)], ">": [(right, left)]}.get(op[0], [(left, right), (right, left)])
-    return [tuple(row for small, large in ordered for row in _row(_sum([(small, 1), (large, -1)])))]
+        forms = [_normal_form(arg, declared) for arg in args]
+        return list(chain.from_iterable(forms)) if op == "or" else _product(forms)
+    if op not in _SIGNS or len(args) != 2:
+        raise Rejected(f"cannot read the condition {op[:40]!r}; accepted: and, or, two terms with {', '.join(_SIGNS)}")
+    left, right = (_term(arg, declared) for arg in args)
+    return [tuple(chain.from_iterable(_row(_sum([left, right], [sign, -sign])) for sign in _SIGNS[op]))]
 
 
-def _term(item: _Group | str, line: int, counts: dict[str, int]) -> Form:
+def _term(item: list | str, declared: Declared) -> Form:
     """A term as a linear form."""
     if isinstance(item, str):
-        if name := _VARIABLE.fullmatch(item):
-            if int(name[2]) >= counts[name[1]]:
-                _fail(line, f"{item} is not declared (declared: {name[1]}_0 to {name[1]}_{counts[name[1]] - 1})")
-            return {(name[1], int(name[2])): Fraction(1)}
+        if item in declared:
+            return {declared[item]: 1}
         if not _NUMBER.fullmatch(item):
-            _fail(line, f"{item[:40]!r} is neither a number nor a variable X_i or Y_i")
+            raise Rejected(f"{item[:40]!r} is neither a number nor a variable that was declared before")
         return {None: Fraction(item)}
-    op, args, line = _parts(item, line)
-    forms = [_term(arg, line, counts) for arg in args]
+    op, args = _parts(item)
+    forms = [_term(arg, declared) for arg in args]
     if op == "*":
-        return _times(forms, line)
+        varying = [form for form in forms if any(key and c for key, c in form.items())]
+        if len(varying) > 1:
+            raise Rejected("a product of variables; accepted: constants times one term")
+        factor = math.prod(form.get(None, 0) for form in forms if form not in varying)
+        return _sum(varying or [{None: 1}], [factor])
     if op not in ("+", "-"):
-        _fail(line, f"unknown operator {op[:40]!r} in a term; accepted: +, -, *")
+        raise Rejected(f"unknown operator {op[:40]!r} in a term; accepted: +, -, *")
     sign = 1 if op == "+" else -1
-    return _sum([(forms[0], sign if len(forms) == 1 else 1), *((form, sign) for form in forms[1:])])
+    return _sum(forms, [sign if len(forms) == 1 else 1, *[sign] * (len(forms) - 1)])
 
 
-def _sum(forms: Iterable[tuple[Form, int | Fraction]]) -> Form:
-    """sum of factor * form."""
+def _sum(forms: list[Form], factors: list[Fraction | int]) -> Form:
+    """The sum of factor * form."""
     total: Form = {}
-    for form, factor in forms:
+    for form, factor in zip(forms, factors, strict=True):
         for key, value in form.items():
             total[key] = total.get(key, 0) + value * factor
     return total
 
 
-def _times(forms: list[Form], line: int) -> Form:
-    """The product of forms of which at most one is not constant."""
-    varying = [form for form in forms if any(key and c for key, c in form.items())]
-    if len(varying) > 1:
-        _fail(line, "a product of variables; accepted: constants times one term")
-    factor = math.prod(form.get(None, 0) for form in forms if form not in varying)
-    return _sum([(varying[0] if varying else {None: Fraction(1)}, factor)])
-
-
 def _row(form: Form) -> Conjunction:
     """form <= 0 as a row, or nothing where it is always true."""
     constant = Fraction(form.pop(None, 0))
-    y, x = (tuple(sorted((key[1], c) for key, c in form.items() if key[0] == kind and c != 0)) for kind in "YX")
+    y, x = (tuple(sorted((key[1], Fraction(c)) for key, c in form.items() if key[0] == kind and c)) for kind in "YX")
     return (Row(y, x, constant),) if x or y or constant > 0 else ()
 
 
-def _product(forms: list[list[Conjunction]], line: int) -> list[Conjunction]:
+def _product(forms: list[list[Conjunction]]) -> list[Conjunction]:
     """The conjunction of normal forms, multiplied out, the first varying slowest; refused before it explodes."""
     count = math.prod(map(len, forms))
     size = sum(count // len(form) * sum(map(len, form)) for form in forms)
     if count > MAX_CONJUNCTIONS or size > MAX_CONDITIONS:
-        _fail(line, f"multiplying out the 'or's gives more than {MAX_CONJUNCTIONS:,} conjunctions")
+        raise Rejected(f"property: multiplying out the 'or's gives more than {MAX_CONJUNCTIONS:,} conjunctions")
     return [tuple(chain.from_iterable(parts)) for parts in product(*forms)]
 
 
-def _cases(asserts: list[_Group], counts: dict[str, int]) -> Iterator[Case]:
-    """The cases of the conjoined assertions."""
-    forms = [_normal_form(group.items[1], group.line, counts) for group in asserts]
+def _cases(forms: list[list[Conjunction]], inputs: int) -> Iterator[Case]:
+    """The cases of conjoined assertions."""
     base, rows = _separate(chain.from_iterable(form[0] for form in forms if len(form) == 1), {})
     grouped: dict[tuple, dict[Conjunction, None]] = {}
-    last = asserts[-1].line if asserts else 1
-    for conjunction in _product([form for form in forms if len(form) > 1], last):
+    for conjunction in _product([form for form in forms if len(form) > 1]):
         own, more = _separate(conjunction, base)
         grouped.setdefault(tuple(sorted(own.items())), {})[tuple(dict.fromkeys(rows + more))] = None
-    sides = [[(index, upper) for index in range(counts["X"])] for upper in (False, True)]
     for own, disjuncts in grouped.items():
         limits = base | dict(own)
-        for index, upper in chain(*sides):
-            if (index, upper) not in limits:
-                _fail(last, f"X_{index} has no constant {'upper' if upper else 'lower'} bound in some conjunction")
-        yield Case(*(tuple(limits[side] for side in both) for both in sides), tuple(disjuncts))
+        lower, upper = (tuple(limits.get((index, side)) for index in range(inputs)) for side in (False, True))
+        if None in lower or None in upper:
+            raise Rejected(f"property: X_{(lower if None in lower else upper).index(None)} has no constant "
+                           f"{'lower' if None in lower else 'upper'} bound in some conjunction")
+        yield Case(lower, upper, tuple(disjuncts))
 
 
 def _separate(conjunction: Iterable[Row], base: Limits) -> tuple[Limits, list[Row]]:
@@ -264,8 +245,8 @@ def _separate(conjunction: Iterable[Row], base: Limits) -> tuple[Limits, list[Ro
             rows.append(row)
             continue
         (index, slope), = row.x
-        value, upper = -row.constant / slope, slope > 0
-        known = limits.get((index, upper), base.get((index, upper)))
-        if known is None or (value < known if upper else value > known):
-            limits[index, upper] = value
+        value, side = -row.constant / slope, (index, slope > 0)
+        known = limits.get(side, base.get(side))
+        if known is None or (value < known if slope > 0 else value > known):
+            limits[side] = value
     return limits, rows
