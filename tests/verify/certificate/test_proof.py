@@ -102,7 +102,7 @@ def test_reductions(tree, request, monkeypatch, tmp_path):
 @pytest.mark.parametrize(("network", "mode", "margins"), [
     (random_layers(1, (2, 8, 8, 2), "Tanh"), "input", (0.02, 0.03)),
     (random_layers(2, (2, 8, 8, 1), "Sigmoid"), "input", (0.01,)),
-    (relu_and_tanh(), "input", (0.2, 0.2)),
+    (relu_and_tanh(), "input", (0.05, 0.05)),
     (relu_and_tanh(), "relu", (0.1, 0.1)),
 ], ids=["tanh", "sigmoid", "mixed-input", "mixed-relu"])
 def test_smooth_networks(network, mode, margins, tmp_path):

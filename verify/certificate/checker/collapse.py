@@ -21,10 +21,10 @@ from functools import cached_property
 
 import numpy as np
 
-from verify.certificate.checker.arithmetic import LARGEST, UNIT, Exact, each, enlarged
+from verify.certificate.checker.arithmetic import LARGEST, UNIT, Exact, Float64, each, enlarged
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network
-from verify.certificate.checker.ops import Input, Op, Relu, Smooth, Take
+from verify.certificate.checker.ops import Conv, Dense, Input, Op, Relu, Scale, Smooth, Sum, Take
 
 CHUNK_ENTRIES = 2**21
 """Rows are walked back in chunks of at most this many coefficients per step."""
@@ -64,7 +64,8 @@ class Layer:
 @dataclass(frozen=True, eq=False)
 class Collapsed:
     """x_lower <= x <= x_upper (I,) float64; `layers`; rows h = weight v + bias within +-error. `slack` is what smooth
-    functions may be off by. `signs` (U,) int8: neurons of all layers that a split above fixed to one side."""
+    functions may be off by. `signs` (U,) int8: neurons of all layers that a split above fixed to one side. `floor`:
+    what intervals alone say about the rows of a property, h >= floor."""
 
     arithmetic: type
     x_lower: np.ndarray
@@ -75,6 +76,7 @@ class Collapsed:
     error: np.ndarray
     slack: float
     signs: np.ndarray
+    floor: np.ndarray | None = None
 
     @property
     def inputs(self) -> int:
@@ -99,7 +101,7 @@ class Collapsed:
         return np.concatenate([np.zeros(0), *(getattr(layer, name) for layer in self.layers)])
 
     def rows(self, weight: np.ndarray, bias: np.ndarray, error: np.ndarray) -> Collapsed:
-        return replace(self, weight=weight, bias=bias, error=error)
+        return replace(self, weight=weight, bias=bias, error=error, floor=None)
 
     @cached_property
     def prefixes(self) -> list[Collapsed]:
@@ -146,13 +148,14 @@ def weighed(op: Op, magnitudes: list[np.ndarray]) -> np.ndarray:
     return total if offset is None else total + np.abs(offset)
 
 
-def float32_noise(op: Op, magnitudes: list[np.ndarray], name: str) -> np.ndarray | float:
-    """Rounding of one affine operator executed in float32 on values of at most `magnitudes`."""
+def float32_noise(op: Op, magnitudes: list[np.ndarray], name: str, before: int = 0) -> np.ndarray | float:
+    """Rounding of one affine operator executed in float32 on values of at most `magnitudes`. `before`: how many
+    products the layers below sum, whose sums a runtime may start with what this operator adds (a bias, a residual)."""
     if op.roundings is None:
         return 0.0
     # An input below 2^-126 may be read as 0: that is a relative error of one unit for inputs of at least 2^-102.
     total = weighed(op, [np.maximum(m, FLOAT32_TINY / FLOAT32_UNIT) for m in magnitudes])
-    n = (op.sums + op.roundings + 8) * FLOAT32_UNIT
+    n = (op.sums + op.roundings + 8 + before) * FLOAT32_UNIT
     if not ((total < FLOAT32_LIMIT).all() and n < 0.125):
         raise Rejected(f"{name} may overflow in float32, or sums too many terms for rigorous bounds")
     # Results and weights below 2^-126 may become 0, too.
@@ -237,8 +240,16 @@ class Collapser:
         if uncertain is not None:
             charge = charge + uncertain
         if self.float32:
-            charge = charge + float32_noise(op, magnitudes, repr(step.name))
+            charge = charge + float32_noise(op, magnitudes, repr(step.name), self._summed_below(index))
         return np.broadcast_to(enlarged(charge), step.shape) if charge.any() else None
+
+    def _summed_below(self, index: int) -> int:
+        """Products in the sums that the additions of step `index` may be part of in an execution, 0 for a layer."""
+        step = self.plain[index]
+        if not isinstance(step.op, (Sum, Scale, Take)):
+            return 0
+        return max(self._summed_below(i) + (0 if isinstance(self.plain[i].op, Take) else self.plain[i].op.sums)
+                   if isinstance(self.plain[i].op, (Dense, Conv, Sum, Scale, Take)) else 0 for i in step.inputs)
 
     def _nonlinear(self, index: int, order: int) -> tuple[np.ndarray, np.ndarray]:
         from verify.certificate.checker.bounds import both_sides, image
@@ -342,8 +353,13 @@ class Collapser:
         inputs = len(self.box[0])
         weight[:, :inputs] = weight[:, :inputs] + a.lift(rows.x)
         bias = bias + a.lift(rows.constant)
-        x = self._magnitude(0)
-        error = error + rows.x_error @ x + rows.y_error @ self._magnitude(last) + rows.constant_error
+        x, y = self._magnitude(0), self._magnitude(last)
+        inexact = rows.x_error @ x + rows.y_error @ y + rows.constant_error
+        error = error + inexact
         if not a.exact:
             error = error + a.gamma(2) * (np.abs(weight[:, :inputs]) @ x + np.abs(bias))
-        return self.network(weight, bias, enlarged(error))
+        least = rows.constant + sum(np.maximum(w, 0) @ low + np.minimum(w, 0) @ high for w, low, high in (
+            (rows.x, *self.box), (rows.y, self.lower[last].ravel(), self.upper[last].ravel())))
+        met = np.abs(rows.x) @ x + np.abs(rows.y) @ y + np.abs(rows.constant)
+        floor = least - enlarged(inexact + Float64.gamma(len(x) + len(y) + 8) * met) - Float64.gamma(0) * np.abs(least)
+        return replace(self.network(weight, bias, enlarged(error)), floor=floor)

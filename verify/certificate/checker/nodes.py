@@ -117,6 +117,9 @@ def _least(net: Collapsed, domains: Domains, line, beta: np.ndarray, leaves: Seq
                 if r not in single:
                     row = net.weight[r][None], net.bias[r : r + 1], net.error[r : r + 1]
                     single[r] = minimum(net, domains, line, *row, beta)
+                    if net.floor is not None:
+                        # Intervals are sometimes ahead; they hold on the whole box, hence here.
+                        single[r] = np.fmax(single[r], net.floor[r])
             found = np.max([single[r] for r in rows], axis=0) if rows else np.full(len(leaves), -np.inf)
         least = np.minimum(least, np.where(np.isfinite(found), found, -np.inf))
     return least

@@ -103,8 +103,8 @@ def test_accepted(arithmetic, semantics):
         (case(tree(cut(0, 0.0, LEAF + b"\1", SPLIT))), HIGH, 4, 0.5),
         (case(tree(LEMMAS + lemma(0, 0, 3) + SPLIT)), HIGH, 3, 0.5),
         (case(tree(SPLIT), groups=[lemma(0, 0, 1, 2, 3)]), HIGH, 3, 0.5),
-        # Own slopes: alpha = 1/4 leaves -1 of (z1 + z2) / 4; then the same ones again.
-        (case(tree(cut(1, 0.0, leaf(2, bytes([64, 64])), leaf(4, b"\0")))), spec("(<= Y_0 -0.75)"), 2, 0.25),
+        # Own slopes, then the same ones again; intervals know that y >= 0.
+        (case(tree(cut(1, 0.0, leaf(2, bytes([64, 64])), leaf(4, b"\0")))), spec("(<= Y_0 -0.75)"), 2, 0.75),
     ]:
         report = run(body, text, leaves, semantics=semantics, arithmetic=arithmetic)
         assert margin - room < report.smallest_margin <= margin and report.checked == report.leaves == leaves
