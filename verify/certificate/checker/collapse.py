@@ -106,7 +106,7 @@ class Collapsed:
     @cached_property
     def prefixes(self) -> list[Collapsed]:
         """What comes before each layer, with that layer's neurons as rows."""
-        return [replace(self, layers=self.layers[:position], weight=layer.weight, bias=layer.bias, error=layer.error,
+        return [replace(self.rows(layer.weight, layer.bias, layer.error), layers=self.layers[:position],
                         signs=self.signs[: layer.start - self.inputs]) for position, layer in enumerate(self.layers)]
 
     @cached_property
