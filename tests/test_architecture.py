@@ -26,7 +26,7 @@ LAYERS = {
 # Only the composition root and the engines it composes know the search.
 MAY_IMPORT_BAB = ("verify.pipeline", "verify.engines", "bab")
 MAY_PRINT = ("verify.cli", "verify.terminal", "verify.certificate.checker.cli", "benchmarks.run", "benchmarks.compare",
-             "benchmarks.startup", "benchmarks.soundness.__main__")
+             "benchmarks.startup", "benchmarks.proofs", "benchmarks.soundness.__main__")
 # The laboratory runs at length what these define: networks with known truth, laws, exact enumeration.
 LABORATORY, ITS_SUBJECTS = "benchmarks.soundness", ("tests.soundness", "tests.verify.bounds")
 # Process boundary: an exception of any kind must end as an error, not as a verdict.
