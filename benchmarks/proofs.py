@@ -1,4 +1,4 @@
-"""What proofs cost: every instance without a proof, with one, and the check of it, one after the other in fresh processes.
+"""What proofs cost: every instance without a proof, with one, and its check, in turn, in fresh processes.
 
     python -m benchmarks.proofs LIST.csv [--base DIR] [--cap S] [--sets a,b] [--every N] [--semantics real|float32]
                                 [--out rows.csv]
@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def measure(instance: Instance, base: Path, limit: float, semantics: str, folder: Path, command: Sequence[str]) -> Costs:
+def measure(instance: Instance, base: Path, limit: float, semantics: str, folder: Path, command: Sequence[str]
+            ) -> Costs:
     """Three processes for one instance; the later ones only after an `unsat`."""
     files = [str(base / instance.onnx), str(base / instance.vnnlib)]
     proof, report = folder / "proof", folder / "check.json"
@@ -112,16 +113,16 @@ def _timed(command: Sequence[str], limit: float) -> tuple[str, float]:
 
 def _line(row: Costs) -> str:
     return (f"{row.set} {Path(row.vnnlib).name}: {row.plain} {row.plain_s:.2f} s; {row.proved or '-'} "
-            f"{row.proved_s:.2f} s; {row.answer or '-'} {row.check_s:.2f} s ({row.checked_s:.3f}), {row.leaves} leaves, "
-            f"{row.bytes} bytes")
+            f"{row.proved_s:.2f} s; {row.answer or '-'} {row.check_s:.2f} s ({row.checked_s:.3f}), {row.leaves} "
+            f"leaves, {row.bytes} bytes")
 
 
 def summary(rows: Sequence[Costs]) -> str:
     """The figures, one per line."""
     plain = [row for row in rows if row.plain == "unsat"]
     done = [row for row in plain if row.answer == "accepted"]
-    lines = [f"{len(rows)} instances, {len(plain)} unsat without a proof, {sum(r.proved == 'unsat' for r in plain)} with "
-             f"one, {len(done)} accepted"]
+    proved = sum(row.proved == "unsat" for row in plain)
+    lines = [f"{len(rows)} instances, {len(plain)} unsat without a proof, {proved} with one, {len(done)} accepted"]
     if done:
         lines += [
             "run with proof / without:   " + _spread([row.proved_s / row.plain_s for row in done]),
@@ -139,8 +140,8 @@ def summary(rows: Sequence[Costs]) -> str:
 def _spread(values: list[float]) -> str:
     ordered = sorted(values)
     quarter = len(ordered) // 4
-    return (f"median {statistics.median(ordered):.3f}, quartiles {ordered[quarter]:.3f} to {ordered[-1 - quarter]:.3f}, "
-            f"range {ordered[0]:.3f} to {ordered[-1]:.3f}")
+    return (f"median {statistics.median(ordered):.3f}, quartiles {ordered[quarter]:.3f} to "
+            f"{ordered[-1 - quarter]:.3f}, range {ordered[0]:.3f} to {ordered[-1]:.3f}")
 
 
 def _write(path: Path, rows: Sequence[Costs]) -> None:

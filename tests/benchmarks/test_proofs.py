@@ -21,8 +21,8 @@ def test_the_examples(tmp_path, capsys):
 
 
 def test_summary_counts_pairs():
-    row = dict(set="s", onnx="n", vnnlib="v", plain="unsat", proved="unsat", answer="accepted", plain_s=2.0, proved_s=2.2,
-               check_s=0.2, checked_s=0.1, leaves=10, bytes=500, smallest_margin=0.5)
+    row = dict(set="s", onnx="n", vnnlib="v", plain="unsat", proved="unsat", answer="accepted", plain_s=2.0,
+               proved_s=2.2, check_s=0.2, checked_s=0.1, leaves=10, bytes=500, smallest_margin=0.5)
     lost = {**row, "proved": "unknown", "answer": "", "check_s": math.nan}
     text = summary([Costs(**row), Costs(**lost)])
     assert "2 instances, 2 unsat without a proof, 1 with one, 1 accepted" in text

@@ -191,6 +191,7 @@ class Collapser:
         self.layers: list[Layer] = []
         # Interval arithmetic is exact up to the first mixing layer: rows would find nothing.
         self.mixing: list[float] = []
+        self.summed: list[int] = []
 
     @property
     def width(self) -> int:
@@ -215,6 +216,9 @@ class Collapser:
             self.upper.append(high)
             self.charge.append(charge)
             self.mixing.append(mixing)
+            own = self.plain[index].op
+            adds = own.sums if isinstance(own, (Dense, Conv, Sum, Scale)) else 0
+            self.summed.append(adds + self._summed_below(index))
 
     def _linear(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         step, plain = self.steps[index], self.plain[index].op
@@ -246,10 +250,7 @@ class Collapser:
     def _summed_below(self, index: int) -> int:
         """Products in the sums that the additions of step `index` may be part of in an execution, 0 for a layer."""
         step = self.plain[index]
-        if not isinstance(step.op, (Sum, Scale, Take)):
-            return 0
-        return max(self._summed_below(i) + (0 if isinstance(self.plain[i].op, Take) else self.plain[i].op.sums)
-                   if isinstance(self.plain[i].op, (Dense, Conv, Sum, Scale, Take)) else 0 for i in step.inputs)
+        return max(self.summed[i] for i in step.inputs) if isinstance(step.op, (Sum, Scale, Take)) else 0
 
     def _nonlinear(self, index: int, order: int) -> tuple[np.ndarray, np.ndarray]:
         from verify.certificate.checker.bounds import both_sides, image
