@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.certificate.checker.errors import Rejected
+from verify.certificate.checker.errors import require
 from verify.certificate.checker.onnx_reader import Node
 from verify.certificate.checker.ops import Op, Scale, Take
 
@@ -54,21 +54,19 @@ class Call:
     def __init__(self, node: Node, values: dict[str, Value], steps: list[Step], opset: int, dtype: str):
         self.node, self.steps, self.opset, self.dtype = node, steps, opset, dtype
         missing = [name for name in node.inputs if name and name not in values]
-        if missing:
-            raise self.refuse(f"reads {missing[0]!r}, which nothing before it computes")
+        self.require(not missing, f"reads {', '.join(map(repr, missing))}, which nothing before it computes")
         self.inputs = [values[name] if name else None for name in node.inputs]
         self.unread = {f"input {k}" for k, name in enumerate(node.inputs) if name}
         self.unread |= {f"attribute {name}" for name in node.attributes}
 
-    def refuse(self, reason: str) -> Rejected:
-        return Rejected(f"node {self.node.name!r} ({self.node.op_type}, opset {self.opset}): {reason}")
+    def require(self, condition: object, otherwise: str) -> None:
+        require(condition, f"node {self.node.name!r} ({self.node.op_type}, opset {self.opset}): {otherwise}")
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute of the type of its default."""
         self.unread.discard(f"attribute {name}")
         value = self.node.attributes.get(name, default)
-        if default is not None and type(value) is not type(default):
-            raise self.refuse(f"attribute {name} is of another type than {default!r}")
+        self.require(default is None or type(value) is type(default), f"attribute {name} is of another type")
         return value
 
     def value(self, k: int) -> Value | None:
@@ -78,15 +76,13 @@ class Call:
 
     def known(self, k: int) -> np.ndarray:
         value = self.value(k)
-        if not isinstance(value, np.ndarray):
-            raise self.refuse(f"input {k} is missing or depends on the network input; a constant would be accepted")
+        self.require(isinstance(value, np.ndarray), f"input {k} is missing, or depends on the network input")
         return value
 
     def weight(self, k: int) -> np.ndarray:
         """Input k as float64; its type must be the network's, in which the operator is executed."""
         array = self.known(k)
-        if array.dtype != self.dtype:
-            raise self.refuse(f"input {k} is of type {array.dtype}, the network of type {self.dtype}")
+        self.require(array.dtype == self.dtype, f"input {k} is of type {array.dtype}, the network of {self.dtype}")
         return array.astype(np.float64)
 
     def number(self, k: int, default: float) -> float:
@@ -104,16 +100,16 @@ class Call:
     def var(self, k: int) -> Var:
         """Input k; a constant becomes a step, if the node depends on the network input at all."""
         value = self.value(k)
-        if value is None or not any(isinstance(other, Var) for other in self.inputs):
-            raise self.refuse(f"input {k} is missing, or the operator is not supported on constants")
+        self.require(value is not None and any(isinstance(other, Var) for other in self.inputs),
+                     f"input {k} is missing, or the operator is not supported on constants")
         if isinstance(value, Var):
             return value
         return self.take(np.arange(-value.size, 0).reshape(value.shape), fill=self.weight(k).reshape(-1))
 
     def add(self, op: Op, shape: Sequence[int], *inputs: Var) -> Var:
         constants = [a for a in vars(op).values() if isinstance(a, np.ndarray)]
-        if not all(np.isfinite(a).all() for a in constants) or 0 in shape or not shape:
-            raise self.refuse(f"NaN or infinite constants, or a result of shape {list(shape)}")
+        self.require(all(np.isfinite(a).all() for a in constants) and shape and 0 not in shape,
+                     f"NaN or infinite constants, or a result of shape {list(shape)}")
         self.steps.append(Step(self.node.name, op, tuple(x.step for x in inputs), tuple(map(int, shape))))
         return Var(len(self.steps) - 1, self.steps[-1].shape)
 
@@ -138,6 +134,6 @@ class Call:
         lift = np.vectorize(Fraction, otypes=[object])
         exact = np.asarray(ARITHMETIC[self.node.op_type](lift(a.astype(object)), lift(b.astype(object))), object)
         exact = np.vectorize(int, otypes=[object])(exact) if a.dtype.kind == "i" else exact
-        if a.dtype != b.dtype or not (lift((result := exact.astype(a.dtype)).astype(object)) == exact).all():
-            raise self.refuse("arithmetic on constants rounds; exact results would be accepted")
-        return result
+        found = exact.astype(a.dtype)
+        self.require(a.dtype == b.dtype and (lift(found.astype(object)) == exact).all(), "rounds constants")
+        return found

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from verify.certificate.checker.call import Call, Step, Var
-from verify.certificate.checker.errors import Rejected
+from verify.certificate.checker.errors import require
 from verify.certificate.checker.onnx_reader import read_model
 from verify.certificate.checker.operators import OPERATORS
 from verify.certificate.checker.ops import Input, Relu, Smooth
@@ -48,31 +48,27 @@ def load_network(data: bytes) -> Network:
     """The network of an ONNX file's (decompressed) bytes; `Rejected` names the node that is not understood."""
     model = read_model(data)
     inputs = [entry for entry in model.inputs if entry[0] not in model.constants]
-    if model.opset not in OPSETS or len(inputs) != 1 or len(model.outputs) != 1:
-        raise Rejected(f"opset {model.opset}, {len(inputs)} inputs, {len(model.outputs)} outputs; one input and "
-                       f"output and opsets {OPSETS[0]} to {OPSETS[-1]} are supported")
+    require(model.opset in OPSETS and len(inputs) == len(model.outputs) == 1,
+            f"opset {model.opset}, {len(inputs)} inputs, {len(model.outputs)} outputs; one input and output and "
+            f"opsets {OPSETS[0]} to {OPSETS[-1]} are supported")
     (source, kind, sizes), target = inputs[0], model.outputs[0][0]
-    if kind not in ("<f4", "<f8") or sizes is None or 0 in sizes[1:]:
-        raise Rejected(f"input {source!r} is no float or double tensor of fixed sizes (the first may be open)")
+    require(kind in ("<f4", "<f8") and sizes is not None and 0 not in sizes[1:],
+            f"input {source!r} is no float or double tensor of fixed sizes (the first may be open)")
     shape, dtype = tuple(size or 1 for size in sizes), np.dtype(kind).name
     steps, values = [Step(source, Input(), (), shape)], {**model.constants, source: Var(0, shape)}
     for node in model.nodes:
         call = Call(node, values, steps, model.opset, dtype)
-        if node.op_type not in OPERATORS:
-            raise call.refuse("the operator is not supported")
+        call.require(node.op_type in OPERATORS, "the operator is not supported")
         try:
             with np.errstate(all="ignore"):
                 found = OPERATORS[node.op_type](call)
         except MALFORMED as error:
-            raise call.refuse(f"malformed ({' '.join(str(error).split())[:200]})") from error
+            call.require(False, f"malformed ({' '.join(str(error).split())[:200]})")
         named = dict(zip(node.outputs, found if isinstance(found, tuple) else (found,), strict=False))
-        if call.unread or named.keys() & values.keys():
-            raise call.refuse(f"{sorted(call.unread)} not understood, or an output that is already there")
+        call.require(not call.unread, f"{sorted(call.unread)} not understood")
+        call.require(not named.keys() & values.keys(), "an output that is already there")
         values.update(named)
-    if target not in values:
-        raise Rejected(f"no node computes the output {target!r}")
-    if isinstance(values[target], np.ndarray):
-        raise Rejected(f"the output {target!r} does not depend on the input")
+    require(isinstance(values.get(target), Var), f"the output {target!r} does not depend on the input")
     return Network(_needed(steps, values[target].step), dtype, model.opset)
 
 

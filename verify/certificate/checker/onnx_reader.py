@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.certificate.checker.errors import Rejected
+from verify.certificate.checker.errors import Rejected, require
 
 REFUSED = MappingProxyType({
     ("model", 25): "functions", ("graph", 15): "sparse_initializer", ("node", 8): "overload",
@@ -57,28 +57,27 @@ class Message:
         while at < len(data):
             key, at = _varint(data, at)
             number, wire = key >> 3, key & 7
-            if wire not in (VARINT, EIGHT, BYTES, FOUR) or not number or (kind, number) in REFUSED:
-                raise self.refuse(REFUSED.get((kind, number), f"field {number} of wire type {wire}"))
+            self.require(wire in (VARINT, EIGHT, BYTES, FOUR) and number > 0 and (kind, number) not in REFUSED,
+                         REFUSED.get((kind, number), f"field {number} of wire type {wire}"))
             if wire == BYTES:
                 size, at = _varint(data, at)
             else:
                 size = _varint(data, at)[1] - at if wire == VARINT else 8 if wire == EIGHT else 4
             self.fields.setdefault(number, []).append((wire, data[at : at + size]))
             at += size
-        if at > len(data):
-            raise self.refuse("a field that ends early")
+        self.require(at == len(data), "a field that ends early")
 
-    def refuse(self, what: str) -> Rejected:
-        return Rejected(f"the network file is damaged or not supported: a {self.kind} has {what}")
+    def require(self, condition: bool, otherwise: str) -> None:
+        require(condition, f"the network file is damaged or not supported: a {self.kind} has {otherwise}")
 
     def all(self, number: int, *wires: int) -> list[memoryview]:
-        if any(wire not in wires for wire, _ in self.fields.get(number, ())):
-            raise self.refuse(f"field {number} of another wire type than {wires}")
-        return [value for _, value in self.fields.get(number, ())]
+        fields = self.fields.get(number, ())
+        self.require(all(wire in wires for wire, _ in fields), f"field {number} of another wire type than {wires}")
+        return [value for _, value in fields]
 
     def one(self, number: int, wire: int = BYTES, absent: bytes = b"") -> memoryview:
-        if len(values := self.all(number, wire)) > 1:
-            raise self.refuse(f"field {number} twice")
+        values = self.all(number, wire)
+        self.require(len(values) < 2, f"field {number} twice")
         return values[0] if values else memoryview(absent)
 
     def message(self, kind: str, number: int) -> Message:
@@ -100,10 +99,10 @@ class Message:
         """A repeated number, packed or not."""
         wire = {"<f4": FOUR, "<f8": EIGHT}.get(dtype, VARINT)
         values = self.all(number, wire, BYTES)
-        if wire != VARINT and any(len(value) % int(dtype[-1]) for value in values):
-            raise self.refuse(f"field {number} of a broken length")
-        decode = _integers if wire == VARINT else lambda value: np.frombuffer(value, dtype).tolist()
-        return [number for value in values for number in decode(value)]
+        if wire == VARINT:
+            return [number for value in values for number in _integers(value)]
+        self.require(not any(len(value) % int(dtype[-1]) for value in values), f"field {number} of a broken length")
+        return np.frombuffer(b"".join(values), dtype).tolist()
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -137,30 +136,24 @@ def read_model(data: bytes) -> Model:
     model = Message("model", memoryview(data))
     graph = model.message("graph", 7)
     opsets = {entry.integer(2) for entry in model.messages("opset", 8) if entry.text(1) in STANDARD} or {1}
-    if len(opsets) > 1:
-        raise Rejected(f"the network names several opsets: {sorted(opsets)}")
+    require(len(opsets) == 1, f"the network names several opsets: {sorted(opsets)}")
     tensors = graph.messages("tensor", 5)
     constants = {tensor.text(8): _array(tensor) for tensor in tensors}
-    if len(constants) != len(tensors):
-        raise Rejected("two initializers of the network have the same name")
+    require(len(constants) == len(tensors), "two initializers of the network have the same name")
     ends = (tuple(map(_value, graph.messages("value", number))) for number in (11, 12))
     return Model(opsets.pop(), tuple(map(_node, graph.messages("node", 1))), constants, *ends)
 
 
 def _array(tensor: Message) -> np.ndarray:
     name, dims, kind = tensor.text(8), tensor.numbers(1), tensor.integer(2)
-    if tensor.integer(14) or kind not in TYPES:
-        raise Rejected(f"tensor {name!r} is in another file or of data type {kind}, not {list(TYPES)}")
-    dtype, field = TYPES[kind]
-    if 9 in tensor.fields and any(other in tensor.fields for _, other in TYPES.values()):
-        raise Rejected(f"tensor {name!r} holds its numbers twice")
+    require(not tensor.integer(14) and kind in TYPES, f"tensor {name!r} is in another file or of data type {kind}")
+    (dtype, field), raw = TYPES[kind], 9 in tensor.fields
+    require(not raw or not any(f in tensor.fields for _, f in TYPES.values()), f"tensor {name!r} has numbers twice")
     try:
-        array = np.frombuffer(tensor.one(9), dtype) if 9 in tensor.fields else (
-            np.array(tensor.numbers(field, dtype), dtype))
+        array = np.frombuffer(tensor.one(9), dtype) if raw else np.array(tensor.numbers(field, dtype), dtype)
     except (ValueError, OverflowError):
         raise Rejected(f"tensor {name!r} holds numbers that are not of its type") from None
-    if min(dims, default=1) < 0 or math.prod(dims) != array.size:
-        raise Rejected(f"tensor {name!r} of shape {dims} holds {array.size} numbers")
+    require(min(dims, default=1) >= 0 and math.prod(dims) == array.size, f"tensor {name!r} is not of shape {dims}")
     return array.reshape(dims)
 
 
@@ -175,13 +168,12 @@ ATTRIBUTES = MappingProxyType({
 def _node(node: Message) -> Node:
     op_type, outputs = node.text(4), node.texts(2)
     name = node.text(3) or next(iter(outputs), op_type)
-    if node.text(7) not in STANDARD:
-        raise Rejected(f"node {name!r} ({op_type}): operators of domain {node.text(7)!r} are not supported")
+    require(node.text(7) in STANDARD, f"node {name!r} ({op_type}): domain {node.text(7)!r} is not supported")
     attributes = {}
     for entry in node.messages("attribute", 5):
         key, kind = entry.text(1), entry.integer(20)
-        if kind not in ATTRIBUTES or key in attributes:
-            raise Rejected(f"node {name!r} ({op_type}): attribute {key!r} is there twice or of type {kind}")
+        require(kind in ATTRIBUTES and key not in attributes,
+                f"node {name!r} ({op_type}): attribute {key!r} is there twice or of type {kind}")
         attributes[key] = ATTRIBUTES[kind](entry)
     return Node(op_type, name, node.texts(1), outputs, attributes)
 

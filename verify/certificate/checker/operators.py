@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import namedtuple
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial, reduce
 from types import MappingProxyType
@@ -23,7 +25,11 @@ import numpy as np
 from verify.certificate.checker.call import Call, Value, Var
 from verify.certificate.checker.onnx_reader import TYPES
 from verify.certificate.checker.ops import Conv, Dense, Relu, Smooth, Sum
-from verify.certificate.checker.windows import frame, windows
+
+# Along each spatial axis window o reads positions o * stride + k * dilation - begin for k below kernel.
+Frame = namedtuple("Frame", "kernel stride dilation begin end output")
+LARGEST = 2**30
+"""No size that describes windows is larger: products of two do not overflow."""
 
 
 def _error(magnitude: np.ndarray) -> np.ndarray:
@@ -55,8 +61,8 @@ def _sum(call: Call, a: Var, b: Var, sign: int = 1, roundings: int | None = None
 
 def _dense(call: Call, x: Var, weight: np.ndarray, bias: np.ndarray | None = None) -> Var:
     """weight (o, i) on the last axis of x."""
-    if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
-        raise call.refuse(f"the factors do not fit: {list(x.shape)} and a constant of shape {list(weight.shape)}")
+    call.require(weight.ndim == 2 and x.shape[-1:] == weight.shape[1:],
+                 f"the factors do not fit: {list(x.shape)} and a constant of shape {list(weight.shape)}")
     return call.add(Dense(np.ascontiguousarray(weight), bias), (*x.shape[:-1], len(weight)), x)
 
 
@@ -87,16 +93,13 @@ def arithmetic(call: Call) -> Value:
 
 def gemm(call: Call) -> Var:
     x, weight, c = call.var(0), call.weight(1), None if call.value(2) is None else call.weight(2)
-    alpha, beta = call.attribute("alpha", 1.0), call.attribute("beta", 1.0)
-    # Products of two float32 numbers are exact in float64.
-    if len(x.shape) != 2 or (beta != 1 and call.dtype != "float32"):
-        raise call.refuse(f"an input of shape {list(x.shape)}, or beta {beta} in double precision")
+    call.require(len(x.shape) == 2 and call.attribute("alpha", 1.0) == call.attribute("beta", 1.0) == 1,
+                 f"an input of shape {list(x.shape)}, or an alpha or beta that is not 1")
     x = _transposed(call, x) if call.attribute("transA", 0) else x
     weight = weight if call.attribute("transB", 0) else weight.T
-    inside = alpha == beta == 1 and c is not None and c.shape in ((len(weight),), (1, len(weight)))
+    inside = c is not None and c.shape in ((len(weight),), (1, len(weight)))
     y = _dense(call, x, weight, c.reshape(-1) if inside else None)
-    y = y if alpha == 1 else call.scale(y, alpha)
-    return y if c is None or inside else call.scale(y, shift=beta * c)
+    return y if c is None or inside else call.scale(y, shift=c)
 
 
 def matmul(call: Call) -> Var:
@@ -106,15 +109,46 @@ def matmul(call: Call) -> Var:
     return _transposed(call, _dense(call, _transposed(call, call.var(1)), call.weight(0)))
 
 
+def frame(call: Call, size: Sequence[int], kernel: Sequence[int] = ()) -> Frame:
+    """The windows that a node's attributes describe, on an image of `size`."""
+    n, ones, auto = np.array(size), [1] * len(size), call.attribute("auto_pad", "NOTSET")
+    k, s, d, pads = (np.array([operator.index(value) for value in call.attribute(name, default)]) for name, default in (
+        ("kernel_shape", list(kernel)), ("strides", ones), ("dilations", ones), ("pads", [0, 0] * len(size))))
+    call.require(all(part.shape == n.shape and part.min() >= 1 and part.max() <= LARGEST for part in (n, k, s, d)),
+                 f"windows of {k.tolist()}, strides {s.tolist()}, dilations {d.tolist()} on {n.tolist()}")
+    reach = (k - 1) * d + 1
+    call.require(auto == "NOTSET" and pads.size == 2 * n.size and 0 <= pads.min() <= pads.max() <= LARGEST,
+                 f"auto_pad {auto} or pads {pads.tolist()}")
+    begin, end = pads.reshape(2, -1)
+    room = n + begin + end - reach
+    call.require(room.min() >= 0, f"windows of {reach.tolist()} do not fit an image of {n.tolist()}")
+    call.require(not call.attribute("ceil_mode", 0) or not (room % s).any(), "ceil_mode where it matters")
+    return Frame(*(part.tolist() for part in (k, s, d, begin, end, room // s + 1)))
+
+
+def windows(call: Call, x: Var, f: Frame, *, zeros: bool) -> np.ndarray:
+    """What the windows read, (k, b, c, *output) flat positions in x. Entries outside of the image read -1 where they
+    are `zeros`, otherwise along each axis on its own the first entry of the window inside."""
+    rank = len(f.kernel)
+    index = np.pad(x.index, [(0, 0), (0, 0), *[(0, 1)] * rank], constant_values=-1)
+    for axis, n in enumerate(x.shape[2:]):
+        start = np.arange(f.output[axis]) * f.stride[axis] - f.begin[axis]
+        read = start + np.arange(f.kernel[axis])[:, None] * f.dilation[axis]
+        inside, first = (read >= 0) & (read < n), np.where(start < 0, start % f.dilation[axis], start)
+        call.require(inside.any(axis=0).all(), "a window lies entirely in the padding")
+        index = np.take(index, np.where(inside, read, n if zeros else first), 2 + 2 * axis)
+    order = [*range(2, 2 + 2 * rank, 2), 0, 1, *range(3, 3 + 2 * rank, 2)]
+    return index.transpose(order).reshape(-1, *x.shape[:2], *f.output)
+
+
 def conv(call: Call) -> Var:
     x, weight, groups = call.var(0), call.weight(1), call.attribute("group", 1)
     bias = None if call.value(2) is None else call.weight(2)
-    if len(x.shape) not in (3, 4) or weight.ndim != len(x.shape) or x.shape[1] != weight.shape[1] * groups or (
-            len(weight) % groups) or (bias is not None and bias.shape != weight.shape[:1]):
-        raise call.refuse(f"weights {list(weight.shape)} in {groups} groups do not fit an input {list(x.shape)}")
+    call.require(weight.ndim == len(x.shape) in (3, 4) and x.shape[1] == weight.shape[1] * groups and (
+        len(weight) % groups == 0) and (bias is None or bias.shape == weight.shape[:1]),
+        f"weights {list(weight.shape)} in {groups} groups do not fit an input {list(x.shape)}")
     f = frame(call, x.shape[2:], weight.shape[2:])
-    if tuple(f.kernel) != weight.shape[2:]:
-        raise call.refuse("kernel_shape is not that of the weights")
+    call.require(tuple(f.kernel) == weight.shape[2:], "kernel_shape is not that of the weights")
     # One dimension is two, the second of size 1.
     one, zero = ((1,), (0,)) if weight.ndim == 3 else ((), ())
     x = call.move(x, lambda index: index.reshape(*index.shape, *one))
@@ -153,11 +187,9 @@ def reduction(call: Call) -> Var:
     """ReduceSum, ReduceMean and GlobalAveragePool."""
     x, kind = call.var(0), call.node.op_type
     whole, since = range(len(x.shape)), 13 if kind == "ReduceSum" else 18
-    if kind == "GlobalAveragePool" and len(whole) < 3:
-        raise call.refuse(f"an input of shape {list(x.shape)}")
+    call.require(kind != "GlobalAveragePool" or len(whole) > 2, f"an input of shape {list(x.shape)}")
     axes = whole[2:] if kind == "GlobalAveragePool" else call.numbers("axes", 1, since)
-    if call.attribute("noop_with_empty_axes", 0) and not axes:
-        return x
+    call.require(not call.attribute("noop_with_empty_axes", 0) or axes, "nothing to reduce")
     axes = sorted({whole[a] for a in axes or whole})
     rest, keep = [k for k in whole if k not in axes], call.attribute("keepdims", 1)
     shape = [1 if k in axes else n for k, n in enumerate(x.shape) if keep or k in rest]
@@ -169,13 +201,11 @@ def batch_normalization(call: Call) -> Var:
     """(x - mean) s + bias with s = scale / sqrt(var + epsilon): two steps, as the shift bias - mean s may cancel."""
     x, parts = call.var(0), [call.weight(k) for k in range(1, 5)]
     call.attribute("momentum")
-    if call.attribute("training_mode", 0) or not call.attribute("spatial", 1) or any(
-            part.shape != x.shape[1:2] for part in parts):
-        raise call.refuse("only inference with one set of numbers per channel is supported")
+    call.require(not call.attribute("training_mode", 0) and all(part.shape == x.shape[1:2] for part in parts),
+                 "only inference with one set of numbers per channel is supported")
     gain, bias, mean, variance = (part.reshape(-1, *(1 for _ in x.shape[2:])) for part in parts)
     variance = variance + call.attribute("epsilon", float(np.float32(1e-5)))
-    if not (variance > 0).all():
-        raise call.refuse("variances that are not positive")
+    call.require((variance > 0).all(), "variances that are not positive")
     factor = gain / np.sqrt(variance)
     # Sum, root and quotient: 2.5 roundings.
     error = np.where(gain == 0, 0.0, _error(np.maximum(np.abs(factor), 2.0**-900)))
@@ -190,8 +220,8 @@ def leaky_relu(call: Call) -> Var:
 
 
 def _clip(call: Call, x: Var, low: float, high: float) -> Var:
-    if not low <= high or any(1e38 <= abs(limit) < math.inf for limit in (low, high)):
-        raise call.refuse(f"limits {low} and {high}; finite ones below 1e38, in order, would be accepted")
+    call.require(low <= high and not any(1e38 <= abs(limit) < math.inf for limit in (low, high)),
+                 f"limits {low} and {high}; finite ones below 1e38, in order, would be accepted")
     if low == -math.inf:
         return x if high == math.inf else _exact(call, _relu(call, _exact(call, x, -1.0, high)), -1.0, high)
     above = _relu(call, _exact(call, x, shift=-low))
@@ -209,8 +239,7 @@ def clip(call: Call) -> Var:
 def _larger(call: Call, a: Value, b: Value, sign: int = 1) -> Var:
     """max(a, b), or min(a, b) for sign -1."""
     a, b = (a, b) if isinstance(a, Var) else (b, a)
-    if not isinstance(a, Var):
-        raise call.refuse("the extreme of two constants")
+    call.require(isinstance(a, Var), "the extreme of two constants")
     if isinstance(b, Var):
         return _sum(call, a, _relu(call, _sum(call, b, a, -1) if sign > 0 else _sum(call, a, b, -1)), sign)
     if b.size == 1 and b.ndim <= len(a.shape):
@@ -233,8 +262,7 @@ def _reshape(call: Call, index: np.ndarray) -> np.ndarray:
     sizes = call.numbers("", 1, 0)
     if not call.attribute("allowzero", 0):
         sizes = [index.shape[k] if size == 0 else size for k, size in enumerate(sizes)]
-    if min(sizes, default=0) < -1:
-        raise call.refuse(f"sizes {sizes}")
+    call.require(min(sizes, default=0) >= -1, f"sizes {sizes}")
     return index.reshape(sizes)
 
 
@@ -270,8 +298,8 @@ def split(call: Call) -> tuple[Value, ...]:
     x, axis, count = call.value(0), call.attribute("axis", 0), len(call.node.outputs)
     sizes, count = call.numbers("split", 1, 13), call.attribute("num_outputs", count)
     sizes = sizes or [x.shape[axis] // count] * count
-    if len(sizes) != len(call.node.outputs) or sum(sizes) != x.shape[axis] or min(sizes) < 1:
-        raise call.refuse(f"sizes {sizes} for {count} parts of an axis of size {x.shape[axis]}")
+    call.require(len(sizes) == len(call.node.outputs) and sum(sizes) == x.shape[axis] and min(sizes) > 0,
+                 f"sizes {sizes} for {count} parts of an axis of size {x.shape[axis]}")
     ends = np.cumsum(sizes)[:-1]
     return tuple(call.move(x, lambda index, k=k: np.split(index, ends, axis)[k]) for k in range(len(sizes)))
 
@@ -286,31 +314,25 @@ def concat(call: Call) -> Value:
 
 
 def pad(call: Call) -> Var:
-    x, pads = call.var(0), call.numbers("pads", 1, 11)
+    x, pads = call.var(0), np.array(call.numbers("pads", 1, 11))
     fill = call.attribute("value", 0.0) if call.opset < 11 else call.number(2, 0.0)
-    axes = (call.numbers("axes", 3, 18) if call.opset >= 18 else None) or list(range(len(x.shape)))
-    if call.attribute("mode", "constant") != "constant":
-        raise call.refuse("another mode than constant")
-    widths = np.zeros((len(x.shape), 2), dtype=int)
-    for axis, begin, end in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
-        widths[axis] = begin, end
-    cut = tuple(slice(max(0, -b), n - max(0, -e)) for n, (b, e) in zip(x.shape, widths.tolist(), strict=True))
-    index = np.pad(x.index[cut], np.maximum(widths, 0), constant_values=-1)
+    call.require(call.attribute("mode", "constant") == "constant" and pads.size == 2 * len(x.shape) and pads.min() >= 0,
+                 f"pads {pads.tolist()}, or another mode than constant")
+    index = np.pad(x.index, pads.reshape(2, -1).T, constant_values=-1)
     return call.take(index, x, fill=None if fill == 0 else np.array([fill], dtype=np.float64))
 
 
 def cast(call: Call) -> Value:
     x, to = call.value(0), np.dtype(TYPES[call.attribute("to")][0])
     call.attribute("saturate")
-    if to != call.dtype if isinstance(x, Var) else not np.array_equal(x.astype(to), x):
-        raise call.refuse(f"a cast to {to.name} that changes values or the network's type {call.dtype}")
+    call.require(to == call.dtype if isinstance(x, Var) else np.array_equal(x.astype(to), x),
+                 f"a cast to {to.name} that changes values or the network's type {call.dtype}")
     return x if isinstance(x, Var) else x.astype(to)
 
 
 def dropout(call: Call) -> Value:
     call.attribute("ratio"), call.attribute("seed"), call.value(1)
-    if call.number(2, 0):
-        raise call.refuse("training mode; inference would be accepted")
+    call.require(not call.number(2, 0), "training mode; inference would be accepted")
     return call.value(0)
 
 

@@ -25,7 +25,7 @@ from itertools import chain, product
 from types import MappingProxyType
 from typing import NamedTuple
 
-from verify.certificate.checker.errors import Rejected
+from verify.certificate.checker.errors import Rejected, require
 
 MAX_DEPTH = 200
 MAX_CONJUNCTIONS = 200_000
@@ -93,8 +93,8 @@ def read_spec(text: str | bytes) -> Property:
         except Rejected as error:
             raise Rejected(f"property, line {line}: {error}") from None
     inputs, outputs = ([index for name, index in declared.values() if name == kind] for kind in "XY")
-    if any(sorted(indices) != [*range(max(1, len(indices)))] for indices in (inputs, outputs)):
-        raise Rejected("property: the declarations of X or Y are not X_0, X_1, ... and Y_0, Y_1, ... without a gap")
+    require(all(sorted(indices) == [*range(max(1, len(indices)))] for indices in (inputs, outputs)),
+            "property: the declarations of X or Y are not X_0, X_1, ... and Y_0, Y_1, ... without a gap")
     return Property(len(inputs), len(outputs), tuple(_cases(forms, len(inputs))))
 
 
@@ -106,8 +106,7 @@ def enclose(value: Fraction) -> tuple[float, float]:
         near = math.inf
     below = near if near <= value else math.nextafter(near, -math.inf)
     above = near if near >= value else math.nextafter(near, math.inf)
-    if not (math.isfinite(below) and math.isfinite(above)):
-        raise Rejected("property: a number does not fit into float64 (magnitude above 1.8e308)")
+    require(math.isfinite(below) and math.isfinite(above), "property: a number does not fit into float64")
     return below, above
 
 
@@ -134,8 +133,7 @@ def _statements(text: str) -> Iterator[tuple[int, list]]:
             stack[-1].append(done)
         else:
             yield line, stack.pop()
-    if stack:
-        raise Rejected(f"property, line {line}: the parenthesis opened here is never closed")
+    require(not stack, f"property, line {line}: the parenthesis opened here is never closed")
 
 
 def _read(statement: list, declared: Declared, forms: list[list[Conjunction]]) -> None:
@@ -156,8 +154,8 @@ def _read(statement: list, declared: Declared, forms: list[list[Conjunction]]) -
 
 def _parts(item: list | str) -> tuple[str, list]:
     """Operator and operands of a formula or compound term."""
-    if isinstance(item, str) or len(item) < 2 or not isinstance(item[0], str):
-        raise Rejected("expected an operator and its operands in parentheses, as in (<= X_0 1.0)")
+    require(isinstance(item, list) and len(item) > 1 and isinstance(item[0], str),
+            "expected an operator and its operands in parentheses, as in (<= X_0 1.0)")
     return item[0], item[1:]
 
 
@@ -167,8 +165,7 @@ def _normal_form(item: list | str, declared: Declared) -> list[Conjunction]:
     if op in ("and", "or"):
         forms = [_normal_form(arg, declared) for arg in args]
         return list(chain.from_iterable(forms)) if op == "or" else _product(forms)
-    if op not in _SIGNS or len(args) != 2:
-        raise Rejected(f"cannot read the condition {op[:40]!r}; accepted: and, or, two terms with {', '.join(_SIGNS)}")
+    require(op in _SIGNS and len(args) == 2, f"cannot read the condition {op[:40]!r}; accepted: and, or, <=, >=, =")
     left, right = (_term(arg, declared) for arg in args)
     return [tuple(chain.from_iterable(_row(_sum([left, right], [sign, -sign])) for sign in _SIGNS[op]))]
 
@@ -178,19 +175,16 @@ def _term(item: list | str, declared: Declared) -> Form:
     if isinstance(item, str):
         if item in declared:
             return {declared[item]: 1}
-        if not _NUMBER.fullmatch(item):
-            raise Rejected(f"{item[:40]!r} is neither a number nor a variable that was declared before")
+        require(_NUMBER.fullmatch(item), f"{item[:40]!r} is neither a number nor a variable that was declared before")
         return {None: Fraction(item)}
     op, args = _parts(item)
     forms = [_term(arg, declared) for arg in args]
     if op == "*":
         varying = [form for form in forms if any(key and c for key, c in form.items())]
-        if len(varying) > 1:
-            raise Rejected("a product of variables; accepted: constants times one term")
+        require(len(varying) < 2, "a product of variables; accepted: constants times one term")
         factor = math.prod(form.get(None, 0) for form in forms if form not in varying)
         return _sum(varying or [{None: 1}], [factor])
-    if op not in ("+", "-"):
-        raise Rejected(f"unknown operator {op[:40]!r} in a term; accepted: +, -, *")
+    require(op in ("+", "-"), f"unknown operator {op[:40]!r} in a term; accepted: +, -, *")
     sign = 1 if op == "+" else -1
     return _sum(forms, [sign if len(forms) == 1 else 1, *[sign] * (len(forms) - 1)])
 
@@ -215,8 +209,8 @@ def _product(forms: list[list[Conjunction]]) -> list[Conjunction]:
     """The conjunction of normal forms, multiplied out, the first varying slowest; refused before it explodes."""
     count = math.prod(map(len, forms))
     size = sum(count // len(form) * sum(map(len, form)) for form in forms)
-    if count > MAX_CONJUNCTIONS or size > MAX_CONDITIONS:
-        raise Rejected(f"property: multiplying out the 'or's gives more than {MAX_CONJUNCTIONS:,} conjunctions")
+    require(count <= MAX_CONJUNCTIONS and size <= MAX_CONDITIONS,
+            f"property: multiplying out the 'or's gives more than {MAX_CONJUNCTIONS:,} conjunctions")
     return [tuple(chain.from_iterable(parts)) for parts in product(*forms)]
 
 
@@ -230,9 +224,8 @@ def _cases(forms: list[list[Conjunction]], inputs: int) -> Iterator[Case]:
     for own, disjuncts in grouped.items():
         limits = base | dict(own)
         lower, upper = (tuple(limits.get((index, side)) for index in range(inputs)) for side in (False, True))
-        if None in lower or None in upper:
-            raise Rejected(f"property: X_{(lower if None in lower else upper).index(None)} has no constant "
-                           f"{'lower' if None in lower else 'upper'} bound in some conjunction")
+        missing = [f"X_{index}" for index in range(inputs) if lower[index] is None or upper[index] is None]
+        require(not missing, f"property: no lower or no upper limit in some conjunction for {missing[:9]}")
         yield Case(lower, upper, tuple(disjuncts))
 
 

@@ -19,7 +19,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify.certificate.checker.errors import Rejected
+from verify.certificate.checker.errors import Rejected, require
 
 PREFIX = struct.Struct("<8sHI")
 FORMAT = b"VNNPROOF", 1
@@ -61,10 +61,9 @@ class Inflated(io.RawIOBase):
                 found = self._inflater.decompress(piece, len(buffer))
             except zlib.error as error:
                 raise Rejected(f"proof: the compressed body is damaged ({error})") from error
-            if not (piece or found or self._inflater.eof):
-                raise Rejected("proof: the compressed body is cut off")
-        if not found and (self._inflater.unused_data or self._source.read(1)):
-            raise Rejected("proof: bytes between the end of the body and the digest")
+            require(piece or found or self._inflater.eof, "proof: the compressed body is cut off")
+        require(found or not (self._inflater.unused_data or self._source.read(1)),
+                "proof: bytes between the end of the body and the digest")
         buffer[: len(found)] = found
         return len(found)
 
@@ -78,12 +77,10 @@ class BodyReader:
 
     def raw(self, count: int) -> bytes:
         """The next `count` bytes, at most `MAX_RAW`."""
-        if not 0 <= count <= MAX_RAW:
-            raise Rejected(f"proof: {count} bytes in one piece at byte {self.consumed}; accepted: up to {MAX_RAW}")
+        require(0 <= count <= MAX_RAW, f"proof: {count} bytes in one piece; accepted: up to {MAX_RAW}")
         found = self._body.read(count)
         self.consumed += len(found)
-        if len(found) < count:
-            raise Rejected(f"proof: the body ends inside an item, at byte {self.consumed}")
+        require(len(found) == count, f"proof: the body ends inside an item, at byte {self.consumed}")
         return found
 
     def u8(self) -> int:
@@ -104,14 +101,12 @@ class BodyReader:
     def f64(self) -> float:
         """A finite float64."""
         value, = struct.unpack("<d", self.raw(8))
-        if not math.isfinite(value):
-            raise Rejected(f"proof: {value} at byte {self.consumed}; accepted: finite numbers")
+        require(math.isfinite(value), f"proof: {value} at byte {self.consumed}; accepted: finite numbers")
         return value
 
     def done(self) -> None:
         """The body must end here: no further byte, the stream complete, nothing between it and the digest."""
-        if self._body.read(1):
-            raise Rejected(f"proof: bytes are left over after the last case, from byte {self.consumed}")
+        require(not self._body.read(1), f"proof: bytes are left over after the last case, from byte {self.consumed}")
 
 
 @dataclass(frozen=True)
@@ -129,16 +124,12 @@ def open_container(source: str | os.PathLike | bytes) -> Container:
     """
     data = memoryview(source if isinstance(source, bytes) else Path(source).read_bytes())
     end = len(data) - hashlib.sha256().digest_size
-    if end < PREFIX.size:
-        raise Rejected("proof: too short to be a proof")
+    require(end >= PREFIX.size, "proof: too short to be a proof")
     *form, length = PREFIX.unpack_from(data)
     start = PREFIX.size + length
-    if tuple(form) != FORMAT:
-        raise Rejected(f"proof: not a proof of format version {FORMAT[1]}")
-    if length > MAX_HEADER or start > end:
-        raise Rejected(f"proof: a header of {length} bytes; accepted: up to {MAX_HEADER}, within the file")
-    if hashlib.sha256(data[:end]).digest() != data[end:]:
-        raise Rejected("proof: the digest at its end does not fit: the file is damaged")
+    require(tuple(form) == FORMAT, f"proof: not a proof of format version {FORMAT[1]}")
+    require(length <= MAX_HEADER and start <= end, f"proof: a header of {length} bytes; accepted: up to {MAX_HEADER}")
+    require(hashlib.sha256(data[:end]).digest() == data[end:], "proof: the digest does not fit: the file is damaged")
     return Container(read_header(bytes(data[PREFIX.size : start])), BodyReader(data[start:end]))
 
 
@@ -147,6 +138,5 @@ def read_header(data: bytes) -> Header:
     fields = HEADER.fullmatch(data)
     texts = {name: text.decode() for name, text in fields.groupdict().items()} if fields else {}
     counts = {name: int(texts.get(name, MAX_COUNT)) for name in ("cases", "leaves")}
-    if max(counts.values()) >= MAX_COUNT:
-        raise Rejected(f"proof header: {data[:400]!r} does not have the fields of this format in canonical form")
+    require(max(counts.values()) < MAX_COUNT, f"proof header: not the canonical form of this format: {data[:400]!r}")
     return Header(**(texts | counts))

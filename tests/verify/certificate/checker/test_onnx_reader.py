@@ -79,7 +79,7 @@ def tensor_with(**changes) -> TensorProto:
         (tensor_with(raw_data=bytes(5)), "not of its type"),
         (tensor_with(dims=[2]), "shape"),
         (tensor_with(dims=[-1]), "shape"),
-        (tensor_with(float_data=[1.0]), "twice"),
+        (tensor_with(float_data=[1.0]), "numbers twice"),
     ],
 )
 def test_tensors_that_are_refused(tensor, word):

@@ -21,7 +21,9 @@ from verify.certificate.checker.ops import Conv, Dense, Scale
 REFUSED = frozenset({
     "max-three", "matmul-batched", "matmul-batched-left", "matmul-dot", "gemm-variable-bias", "mean-all",
     "mean-pool-ceil", "pad-reflect", "pad-edge", "matmul-vector", "matmul-left-vector", "matmul-of-vector", "gemm-left",
-    "gemm-left-transposed", "max-pool-ceil",
+    "gemm-left-transposed", "gemm-all", "gemm-matrix-bias", "max-pool-ceil", "total-noop",
+    "max-pool-upper", "max-pool-lower", "mean-pool-upper", "conv-upper", "conv-lower", "conv-valid", "pad-cuts",
+    "pad-axes",
 })
 READ = [name for name, proto in CASES.items() if proto.graph.node[0].op_type in OPERATORS and name not in REFUSED]
 
@@ -55,10 +57,9 @@ def test_several_operators_in_a_row():
     "proto",
     [
         single("ReduceSum", (2, 3), [ints(1)], noop_with_empty_axes=1),
-        single("ReduceSum", (2, 3), [ints()], noop_with_empty_axes=1),
         single("MaxPool", (1, 1, 5, 5), kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1),
         single("Split", (1, 4), opset=18, axis=1, num_outputs=1),
-        single("Gemm", (2, 3), [normal(4, 3)], alpha=0.3, transB=1),
+        single("Gemm", (2, 3), [normal(4, 3), normal(2, 1)], transB=1),
         single("Gemm", (3, 2), [normal(3, 4), normal(4)], transA=1),
         single("Min", (1, 5), [normal(5)], order=["c0", "x"]),
     ],
@@ -156,14 +157,6 @@ def test_a_slope_and_its_complement_add_up_to_one():
         assert abs(total - 1) <= error <= Fraction(1, 2**49)
 
 
-def test_products_of_float32_constants_are_exact():
-    proto = single("Gemm", (1, 2), [normal(2, 3), normal(3)], beta=0.1)
-    shift = load_network(proto.SerializeToString()).steps[-1].op
-    bias = proto.graph.initializer[1]
-    exact = [Fraction(float(np.float32(0.1))) * Fraction(float(b)) for b in np.frombuffer(bias.raw_data, np.float32)]
-    assert [Fraction(float(v)) for v in shift.shift.ravel()] == exact
-
-
 def roundings(proto) -> list[int | None]:
     return [step.op.roundings for step in load_network(proto.SerializeToString()).steps[1:]]
 
@@ -224,7 +217,7 @@ def test_weights_are_those_of_the_file():
         (single("Add", (1, 3), [normal(4)]), "malformed"),
         (single("Concat", (1, 3), order=["x", "x"]), "malformed"),
         (single("MaxPool", (1, 1, 2, 2), kernel_shape=[3, 3], ceil_mode=1), "do not fit"),
-        (single("MaxPool", (1, 1, 3, 3), kernel_shape=[2, 2], pads=[0, 0, 0]), "malformed"),
+        (single("MaxPool", (1, 1, 3, 3), kernel_shape=[2, 2], pads=[0, 0, 0]), "pads"),
         (single("Split", (1, 4), opset=18, axis=1, num_outputs=2), "parts"),
         (single("Max", (1, 2), [np.float32([0, np.inf])]), "infinite"),
         (single("Softmax", (1, 3)), "not supported"),
