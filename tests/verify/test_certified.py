@@ -47,9 +47,9 @@ def test_without_a_proof_there_is_no_unsat(tmp_path):
 def test_a_budget_that_ends_while_the_proof_is_written(tmp_path, monkeypatch):
     from verify.certificate.emit import leaves
 
-    spent = Budget(deadline=0.0)
-    monkeypatch.setattr(leaves.Leaves, "__init__",
-                        lambda self, *args, own=leaves.Leaves.__init__: own(self, *args[:-1], spent))
+    prove = leaves.Leaves.prove
+    monkeypatch.setattr(leaves.Leaves, "prove",
+                        lambda self: (setattr(self, "budget", Budget(deadline=0.0)), prove(self)))
     sources = Sources.of(NETWORK, HOLDS, tmp_path / "p.proof")
     result = solve_certified(load_problem(NETWORK, HOLDS), sources)
     assert result.verdict is Verdict.UNKNOWN and result.reason is Reason.PROOF and "time" in result.detail

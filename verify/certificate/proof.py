@@ -161,7 +161,8 @@ class _Writer:
 
     def _tree(self, place: Place, tree: TreeRecord, disjuncts: list[list[int]], order: list[int]) -> Piece:
         """The recorded tree with a proved leaf at every end."""
-        leaves = Leaves(disjuncts, order, tree, self.budget)
+        before = self.leaves
+        leaves = Leaves(disjuncts, order, tree, self.budget, lambda count: self.progress(before + count))
         counts = _leaf_counts(tree)
         old, root = place.domain, Piece()
         # Alpha vectors are numbered per tree: the root gets a context of its own.
@@ -184,7 +185,6 @@ class _Writer:
         self.leaves += leaves.count
         self.resplit += leaves.resplit
         self.smallest = min(self.smallest, leaves.smallest)
-        self.progress(self.leaves)
         return root
 
 

@@ -47,10 +47,12 @@ class Item:
 
 class Leaves:
     """The leaves of one tree. `disjuncts`: row indices; `order`: for each row of the first disjunct its place in the
-    recorded weights. After `prove`: how many leaves, how many had to be split again, the smallest margin."""
+    recorded weights; `watch(leaves so far)` is called after every batch. After `prove`: how many leaves, how many
+    had to be split again, the smallest margin."""
 
-    def __init__(self, disjuncts: list[list[int]], order: list[int], tree: TreeRecord, budget: Budget):
-        self.disjuncts, self.order, self.tree, self.budget = disjuncts, order, tree, budget
+    def __init__(self, disjuncts: list[list[int]], order: list[int], tree: TreeRecord, budget: Budget,
+                 watch: Callable[[int], None] = lambda leaves: None):
+        self.disjuncts, self.order, self.tree, self.budget, self.watch = disjuncts, order, tree, budget, watch
         self.waiting: dict[int, tuple[Context, list[tuple[Piece, Domain, LeafRecord]]]] = {}
         self.count = self.resplit = 0
         self.smallest = float("inf")
@@ -106,6 +108,7 @@ class Leaves:
             batch, items = items[:count], items[count:]
             for name, attempt in attempts.items():
                 batch = self._try(context.net, batch, name, attempt, sent)
+            self.watch(self.count)
             if batch:
                 self.resplit += len(batch)
                 items = [*self._split_again(context, batch, sent), *items]
