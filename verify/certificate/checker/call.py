@@ -121,13 +121,12 @@ class Call:
         """Moves the entries of x as `how` moves those of an array."""
         return np.asarray(how(x)) if isinstance(x, np.ndarray) else self.take(how(x.index), x)
 
-    def scale(self, x: Var, scale=1.0, shift=None, *, error=None, roundings: int | None = 1) -> Var:
+    def scale(self, x: Var, scale=1.0, shift=0.0, *, error=0.0, roundings: int | None = 1) -> Var:
         """scale x + shift with numpy broadcasting; the scale is off by at most `error`."""
-        parts = [None if p is None else np.asarray(p, np.float64) for p in (scale, shift, error)]
-        shape = np.broadcast_shapes(x.shape, *(p.shape for p in parts if p is not None))
+        parts = [np.asarray(part, np.float64) for part in (scale, shift, error)]
+        shape = np.broadcast_shapes(x.shape, *(part.shape for part in parts))
         x = self.move(x, lambda index: np.broadcast_to(index, shape))
-        parts = [None if p is None else np.broadcast_to(p, shape) for p in parts]
-        return self.add(Scale(*parts, roundings), shape, x)
+        return self.add(Scale(*(np.broadcast_to(part, shape) for part in parts), roundings), shape, x)
 
     def fold(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Arithmetic on constants, integers dividing towards zero; rejected where the result would be rounded."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from verify.certificate.checker.errors import Rejected
+from verify.certificate.checker.errors import Rejected, require
 from verify.certificate.checker.stream import open_container
 
 CODES = MappingProxyType({"accepted": 0, "rejected": 1, "unreadable": 2, "sampled": 3, "error": 70, "interrupted": 130})
@@ -104,14 +104,13 @@ def _check(options: argparse.Namespace) -> dict[str, Any]:
     container = open_container(options.proof)
     header = container.header
     for what, data, expected in (("network", network, header.network_sha256), ("property", spec, header.spec_sha256)):
-        if (found := hashlib.sha256(data).hexdigest()) != expected:
-            raise Rejected(f"the proof is about another {what}: its SHA-256 is {expected}, that of the file is {found}")
-    progress = _progress if sys.stderr.isatty() and not options.quiet else lambda leaves: None
-    report = check(network, spec, container, options.arithmetic, options.sample, progress)
-    if report.leaves and not report.smallest_margin > 0:
-        raise Rejected(f"the smallest margin is {report.smallest_margin}")
-    if options.sample is None and report.checked != report.leaves:
-        raise Rejected(f"{report.checked} of {report.leaves} leaves were checked")
+        found = hashlib.sha256(data).hexdigest()
+        require(found == expected, f"the proof is about another {what}: one with SHA-256 {expected}, not {found}")
+    show = sys.stderr.isatty() and not options.quiet
+    report = check(network, spec, container, options.arithmetic, options.sample, lambda leaves: show and print(
+        f"\r{leaves} leaves checked ", end="", file=sys.stderr, flush=True))
+    require(not report.leaves or report.smallest_margin > 0, f"the smallest margin is {report.smallest_margin}")
+    require(options.sample or report.checked == report.leaves, f"{report.checked} of {report.leaves} leaves checked")
     margin = report.smallest_margin if math.isfinite(report.smallest_margin) else None
     return {**asdict(report), **asdict(header), "arithmetic": options.arithmetic, "smallest_margin": margin}
 
@@ -120,10 +119,6 @@ def _read(path: Path) -> bytes:
     """The bytes of a file, decompressed where they are gzip."""
     data = path.read_bytes()
     return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-
-
-def _progress(leaves: int) -> None:
-    print(f"\r{leaves} leaves checked ", end="", file=sys.stderr, flush=True)
 
 
 def _text(verdict: str, report: dict[str, Any]) -> str:

@@ -87,10 +87,10 @@ class Message:
         return [Message(kind, value) for value in self.all(number, BYTES)]
 
     def text(self, number: int) -> str:
-        return _text(self.one(number))
+        return bytes(self.one(number)).decode()
 
     def texts(self, number: int) -> tuple[str, ...]:
-        return tuple(map(_text, self.all(number, BYTES)))
+        return tuple(bytes(value).decode() for value in self.all(number, BYTES))
 
     def integer(self, number: int) -> int:
         return _integers(self.one(number, VARINT, bytes(1)))[0]
@@ -98,11 +98,8 @@ class Message:
     def numbers(self, number: int, dtype: str = "<i8") -> list[int] | list[float]:
         """A repeated number, packed or not."""
         wire = {"<f4": FOUR, "<f8": EIGHT}.get(dtype, VARINT)
-        values = self.all(number, wire, BYTES)
-        if wire == VARINT:
-            return [number for value in values for number in _integers(value)]
-        self.require(not any(len(value) % int(dtype[-1]) for value in values), f"field {number} of a broken length")
-        return np.frombuffer(b"".join(values), dtype).tolist()
+        decode = _integers if wire == VARINT else lambda value: np.frombuffer(value, dtype).tolist()
+        return [number for value in self.all(number, wire, BYTES) for number in decode(value)]
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -124,16 +121,15 @@ def _integers(data: memoryview) -> list[int]:
     return found
 
 
-def _text(data: memoryview) -> str:
-    try:
-        return bytes(data).decode()
-    except UnicodeDecodeError:
-        raise Rejected("a name in the network is no valid text") from None
-
-
 def read_model(data: bytes) -> Model:
     """The model in `data`; `Rejected` when it is no ONNX model, or holds what is not understood."""
-    model = Message("model", memoryview(data))
+    try:
+        return _model(Message("model", memoryview(data)))
+    except (ValueError, OverflowError) as error:
+        raise Rejected(f"the network file is damaged: no text, or numbers of another type ({error})") from error
+
+
+def _model(model: Message) -> Model:
     graph = model.message("graph", 7)
     opsets = {entry.integer(2) for entry in model.messages("opset", 8) if entry.text(1) in STANDARD} or {1}
     require(len(opsets) == 1, f"the network names several opsets: {sorted(opsets)}")
@@ -149,10 +145,7 @@ def _array(tensor: Message) -> np.ndarray:
     require(not tensor.integer(14) and kind in TYPES, f"tensor {name!r} is in another file or of data type {kind}")
     (dtype, field), raw = TYPES[kind], 9 in tensor.fields
     require(not raw or not any(f in tensor.fields for _, f in TYPES.values()), f"tensor {name!r} has numbers twice")
-    try:
-        array = np.frombuffer(tensor.one(9), dtype) if raw else np.array(tensor.numbers(field, dtype), dtype)
-    except (ValueError, OverflowError):
-        raise Rejected(f"tensor {name!r} holds numbers that are not of its type") from None
+    array = np.frombuffer(tensor.one(9), dtype) if raw else np.array(tensor.numbers(field, dtype), dtype)
     require(min(dims, default=1) >= 0 and math.prod(dims) == array.size, f"tensor {name!r} is not of shape {dims}")
     return array.reshape(dims)
 

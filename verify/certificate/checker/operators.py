@@ -48,7 +48,7 @@ def _relu(call: Call, x: Var) -> Var:
     return call.add(Relu(), x.shape, x)
 
 
-def _exact(call: Call, x: Var, scale: object = 1.0, shift: object = None) -> Var:
+def _exact(call: Call, x: Var, scale: object = 1.0, shift: object = 0.0) -> Var:
     """scale x + shift, an inner part of an operator that rounds nothing."""
     return call.scale(x, scale, shift, roundings=None)
 
@@ -214,7 +214,7 @@ def batch_normalization(call: Call) -> Var:
 
 def leaky_relu(call: Call) -> Var:
     x, slope = call.var(0), call.attribute("alpha", float(np.float32(0.01)))
-    error = None if Fraction(1 - slope) == 1 - Fraction(slope) else _error(np.float64(1 - slope))
+    error = 0.0 if Fraction(1 - slope) == 1 - Fraction(slope) else _error(np.float64(1 - slope))
     positive = call.scale(_relu(call, x), 1 - slope, error=error, roundings=None)
     return _sum(call, call.scale(x, slope), positive)
 

@@ -119,12 +119,11 @@ class Take(Op):
 
 @dataclass(frozen=True, eq=False)
 class Scale(Op):
-    """scale x + shift, both broadcastable to the full shape. The exact scale is within `scale_error` (float64,
-    elementwise; None: it is `scale`)."""
+    """scale x + shift, both broadcastable to the full shape. The exact scale is within `scale_error` (elementwise)."""
 
     scale: Array
     shift: Array | None = None
-    scale_error: Array | None = None
+    scale_error: Array | float = 0.0
     roundings: int | None = 1
 
     def product(self, xs: list[Array]) -> Array:
@@ -137,8 +136,6 @@ class Scale(Op):
         return self.shift
 
     def uncertainty(self, xs: list[Array]) -> Array | float:
-        if self.scale_error is None:
-            return 0.0
         return self.scale_error * xs[0] * (1 + 2.0**-50) + 2.0**-1022 * (self.scale_error > 0)
 
 

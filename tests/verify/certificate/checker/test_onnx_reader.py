@@ -76,7 +76,7 @@ def tensor_with(**changes) -> TensorProto:
     [
         (tensor_with(data_location=TensorProto.EXTERNAL), "another file"),
         (tensor_with(data_type=TensorProto.FLOAT16), "data type 10"),
-        (tensor_with(raw_data=bytes(5)), "not of its type"),
+        (tensor_with(raw_data=bytes(5)), "numbers of another type"),
         (tensor_with(dims=[2]), "shape"),
         (tensor_with(dims=[-1]), "shape"),
         (tensor_with(float_data=[1.0]), "numbers twice"),

@@ -153,7 +153,7 @@ def test_a_slope_and_its_complement_add_up_to_one():
         network = load_network(single("LeakyRelu", (1, 3), alpha=alpha).SerializeToString())
         scales = [step.op for step in network.steps if isinstance(step.op, Scale)]
         total = sum(Fraction(float(op.scale.flat[0])) for op in scales)
-        error = sum(0 if op.scale_error is None else Fraction(float(op.scale_error.flat[0])) for op in scales)
+        error = sum(Fraction(float(op.scale_error.flat[0])) for op in scales)
         assert abs(total - 1) <= error <= Fraction(1, 2**49)
 
 
