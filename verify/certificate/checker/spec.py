@@ -101,11 +101,13 @@ def read_spec(text: str | bytes) -> Property:
 def enclose(value: Fraction) -> tuple[float, float]:
     """The largest float64 at or below an exact number and the smallest at or above it; both finite, or `Rejected`."""
     try:
-        near = float(value)
+        near = value.numerator / value.denominator  # the nearest
+        top, bottom = near.as_integer_ratio()
     except OverflowError:
-        near = math.inf
-    below = near if near <= value else math.nextafter(near, -math.inf)
-    above = near if near >= value else math.nextafter(near, math.inf)
+        raise Rejected("property: a number does not fit into float64") from None
+    excess = top * value.denominator - value.numerator * bottom
+    below = near if excess <= 0 else math.nextafter(near, -math.inf)
+    above = near if excess >= 0 else math.nextafter(near, math.inf)
     require(math.isfinite(below) and math.isfinite(above), "property: a number does not fit into float64")
     return below, above
 
