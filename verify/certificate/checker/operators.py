@@ -8,6 +8,10 @@
     window entries outside the image read, along that axis, the first position inside.
 
 All parts of these are exact in float32 except k x. Constants that float64 cannot hold carry an error of 2^-50 relative.
+
+Refused, though ONNX has them: alpha and beta of Gemm other than 1, a constant A of Gemm, vectors and stacks of matrices
+in MatMul, auto_pad, ceil_mode where it matters, negative pads and axes of Pad, modes of Pad other than constant, uneven
+Splits without sizes, arithmetic on constants that would round.
 """
 
 from __future__ import annotations
@@ -186,12 +190,12 @@ def average_pool(call: Call) -> Var:
 def reduction(call: Call) -> Var:
     """ReduceSum, ReduceMean and GlobalAveragePool."""
     x, kind = call.var(0), call.node.op_type
-    whole, since = range(len(x.shape)), 13 if kind == "ReduceSum" else 18
-    call.require(kind != "GlobalAveragePool" or len(whole) > 2, f"an input of shape {list(x.shape)}")
-    axes = whole[2:] if kind == "GlobalAveragePool" else call.numbers("axes", 1, since)
-    call.require(not call.attribute("noop_with_empty_axes", 0) or axes, "nothing to reduce")
+    whole, image = range(len(x.shape)), kind == "GlobalAveragePool"
+    axes = whole[2:] if image else call.numbers("axes", 1, 13 if kind == "ReduceSum" else 18)
+    keep, idle = call.attribute("keepdims", 1), call.attribute("noop_with_empty_axes", 0)
+    call.require(axes or not (idle or image), f"nothing to reduce of a value of shape {list(x.shape)}")
     axes = sorted({whole[a] for a in axes or whole})
-    rest, keep = [k for k in whole if k not in axes], call.attribute("keepdims", 1)
+    rest = [k for k in whole if k not in axes]
     shape = [1 if k in axes else n for k, n in enumerate(x.shape) if keep or k in rest]
     y = _total(call, x, x.index.transpose(*rest, *axes).reshape(*shape, -1))
     return y if kind == "ReduceSum" else _divided(call, y, np.float64(math.prod(x.shape[k] for k in axes)), 2)
@@ -296,12 +300,11 @@ def move(call: Call) -> Value:
 
 def split(call: Call) -> tuple[Value, ...]:
     x, axis, count = call.value(0), call.attribute("axis", 0), len(call.node.outputs)
-    sizes, count = call.numbers("split", 1, 13), call.attribute("num_outputs", count)
-    sizes = sizes or [x.shape[axis] // count] * count
-    call.require(len(sizes) == len(call.node.outputs) and sum(sizes) == x.shape[axis] and min(sizes) > 0,
-                 f"sizes {sizes} for {count} parts of an axis of size {x.shape[axis]}")
+    sizes = call.numbers("split", 1, 13) or [x.shape[axis] // count] * count
+    call.require(len(sizes) == call.attribute("num_outputs", count) == count and sum(sizes) == x.shape[axis] and (
+        min(sizes) > 0), f"sizes {sizes} for {count} parts of an axis of size {x.shape[axis]}")
     ends = np.cumsum(sizes)[:-1]
-    return tuple(call.move(x, lambda index, k=k: np.split(index, ends, axis)[k]) for k in range(len(sizes)))
+    return tuple(call.move(x, lambda index, k=k: np.split(index, ends, axis)[k]) for k in range(count))
 
 
 def concat(call: Call) -> Value:
