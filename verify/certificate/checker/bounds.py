@@ -25,8 +25,9 @@ from verify.certificate.checker import smooth
 from verify.certificate.checker.arithmetic import TINY, Float64, each, enlarged
 from verify.certificate.checker.collapse import Collapsed, Layer, unstable
 
-CHUNK_ENTRIES = 2**17
+CHUNK_ENTRIES = 2**16
 """Entries of the coefficients that one pass works on: they stay in the processor's cache."""
+WIDE = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +210,8 @@ def _sides(net: Collapsed, domains: Domains, line: Lines, source: Collapsed | La
 
     size = max(1, CHUNK_ENTRIES // max(net.width, 1))
     parts = [np.arange(start, min(start + size, len(k))) for start in range(0, len(k), size)]
-    found = np.concatenate([np.zeros(0), *each(bound, parts)])
+    # Threads pay where numpy's steps are long; the many short ones of small networks hold each other up.
+    found = np.concatenate([np.zeros(0), *(each(bound, parts) if net.width > WIDE else map(bound, parts))])
     return np.where(np.isfinite(found), found, -np.inf)
 
 

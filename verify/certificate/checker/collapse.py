@@ -26,7 +26,7 @@ from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network
 from verify.certificate.checker.ops import Conv, Dense, Input, Op, Relu, Scale, Smooth, Sum, Take
 
-CHUNK_ENTRIES = 2**21
+CHUNK_ENTRIES = 2**19
 """Rows are walked back in chunks of at most this many coefficients per step."""
 
 NEAR_ZERO = 2.0**-40
