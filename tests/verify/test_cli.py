@@ -181,7 +181,9 @@ def test_a_bug_of_the_command_line_itself_does_not_look_like_a_verdict(verify, t
 def test_an_interrupted_run_has_no_verdict(tmp_path, number, code):
     for name in ("net.onnx", "spec.vnnlib"):
         (tmp_path / name).write_text("")
-    process = subprocess.Popen([sys.executable, "-c", FAKE, "run", "net.onnx", "spec.vnnlib", "--method", "hang"],
+    # Where the tests run in the background, Ctrl-C is ignored, and a child inherits that.
+    script = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{FAKE}"
+    process = subprocess.Popen([sys.executable, "-c", script, "run", "net.onnx", "spec.vnnlib", "--method", "hang"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     assert process.stderr.readline() == "noise from a library\n"  # the work is under way
     process.send_signal(number)

@@ -148,7 +148,9 @@ def test_a_stopped_parent_leaves_no_child(tmp_path, number):
     if number == signal.SIGKILL and not sys.platform.startswith("linux"):
         pytest.skip("only Linux tells a child that its parent was killed")
     pid_file = tmp_path / "pid"
+    # Where the tests run in the background, Ctrl-C is ignored, and a child inherits that.
     script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import os, sys, time; from pathlib import Path; from verify.supervise import supervise\n"
         f"def work():\n    Path({str(pid_file)!r} + 'x').write_text(str(os.getpid()))\n"
         f"    os.rename({str(pid_file)!r} + 'x', {str(pid_file)!r})\n    time.sleep(600)\n"
