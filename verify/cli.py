@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +19,13 @@ from typing import Annotated
 import typer
 
 from verify import STARTED, __version__
-from verify.errors import InvalidInput
+from verify.errors import BrokenInvariant, InvalidInput
 from verify.options import RunOptions, help_text, parse_size, require_file
 from verify.supervise import Outcome, guarded, supervise
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None,
                   help="Proves or refutes properties of neural networks.")
+COMMANDS = "verify.commands"
 _UsageError = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
 
 
@@ -46,11 +48,32 @@ def main() -> None:
 def _invoke() -> Outcome:
     """Runs the command; what it had to say it has printed, unless it ended in an error."""
     try:
-        return Outcome(app(standalone_mode=False) or 0)
+        return Outcome(_with_companions(sys.argv[1:])(standalone_mode=False) or 0)
     except _UsageError as error:
         return Outcome(error.exit_code, "", f"error: {' '.join(error.format_message().split())} See verify --help.")
     except (KeyboardInterrupt, typer.Abort):
         return Outcome(130, "", "error: interrupted")
+
+
+def _with_companions(arguments: list[str]) -> typer.Typer:
+    """The application with the commands of installed packages: entry points `verify.commands`, name -> typer function.
+
+    They are looked up only where one of them may be meant: `verify run` does not pay for them."""
+    own = {command.name or command.callback.__name__ for command in app.registered_commands}
+    if arguments and arguments[0] in own:
+        return app
+    from importlib.metadata import entry_points
+
+    whole = copy(app)
+    whole.registered_commands = list(app.registered_commands)
+    for entry in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
+        if entry.name in own:
+            raise BrokenInvariant(f"an installed package brings a command with a built-in name: {entry.value}")
+        try:
+            whole.command(entry.name)(entry.load())
+        except (ImportError, AttributeError) as error:
+            raise InvalidInput(f"the command {entry.name!r} ({entry.value}) cannot be loaded: {error}") from error
+    return whole
 
 
 def _version(wanted: bool) -> None:

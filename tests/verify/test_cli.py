@@ -189,3 +189,38 @@ def test_an_interrupted_run_has_no_verdict(tmp_path, number, code):
     process.send_signal(number)
     stdout, stderr = process.communicate()
     assert (stdout, process.returncode) == ("", code) and "Traceback" not in stderr
+
+
+COMPANIONS = '''
+import importlib.metadata, sys
+from types import SimpleNamespace
+
+def hello(name: str = "you") -> int:
+    """Greets."""
+    print("hello", name)
+    return 3
+
+def broken():
+    raise ImportError("no module named numbers_of_old")
+
+entries = {"good": SimpleNamespace(name="hello", value="their.cli:hello", load=lambda: hello),
+           "clash": SimpleNamespace(name="run", value="their.cli:run", load=lambda: hello),
+           "broken": SimpleNamespace(name="hello", value="their.cli:hello", load=broken)}
+chosen = entries[sys.argv.pop(1)]
+importlib.metadata.entry_points = lambda group: [chosen] if group == "verify.commands" else []
+from verify.cli import main
+main()
+'''
+
+
+@pytest.mark.parametrize(("entry", "arguments", "code", "says"), [
+    ("good", ["hello", "--name", "all"], 3, "hello all"),
+    ("good", ["--help"], 0, "Greets."),
+    ("clash", ["hello"], 70, "error: an installed package brings a command with a built-in name"),
+    ("clash", ["methods"], 0, "portfolio"),  # a built-in command does not look at the others
+    ("broken", ["hello"], 2, "error: the command 'hello' (their.cli:hello) cannot be loaded: no module named numbers"),
+])
+def test_installed_packages_bring_commands(entry, arguments, code, says):
+    done = subprocess.run([sys.executable, "-c", COMPANIONS, entry, *arguments], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert says in done.stdout + done.stderr

@@ -1,0 +1,1 @@
+"""Linearity grafting: unstable neurons become linear functions."""

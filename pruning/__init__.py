@@ -1,0 +1,1 @@
+"""Stability-based pruning: masks, criteria, schedules, and networks that are really smaller."""

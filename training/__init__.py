@@ -1,0 +1,1 @@
+"""Producers: training of networks that are worth verifying, and their evaluation."""
