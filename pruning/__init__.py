@@ -1,1 +1,1 @@
-"""Stability-based pruning: masks, criteria, schedules, and networks that are really smaller."""
+"""Pruning that makes a network easier to verify: masks, criteria, schedules, lossless removal and smaller networks."""
