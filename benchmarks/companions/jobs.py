@@ -1,8 +1,8 @@
-"""Runs the jobs of a study in processes of one thread each; what a job found is kept, and a study goes on where it ended.
+"""Runs the jobs of a study in processes of one thread each; a study that was interrupted goes on where it ended.
 
 A job is a picklable function of one frozen settings value that returns a JSON list of rows. Its rows lie in
-FOLDER/rows/NAME.json with the settings that made them and the commit; other settings under the same name are refused, so
-that a folder holds one study.
+FOLDER/rows/NAME.json with the settings that made them and the commit; other settings under the same name are refused,
+so that a folder holds one study.
 """
 
 from __future__ import annotations
