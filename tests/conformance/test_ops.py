@@ -79,6 +79,16 @@ def test_samples_lie_inside_the_interval(name, dtype):
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_image_is_the_interval_up_to_rounding(name):
+    op, shapes = CASES[name]
+    for seed in range(4):
+        given = boxes(shapes, seed, torch.float64)
+        image, bounds = op.image(*given), op.interval(*given)
+        for a, b in ((image.lower, bounds.lower), (image.upper, bounds.upper)):
+            assert torch.allclose(a.expand_as(b), b, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_interval_of_a_point_is_tight(name):
     op, shapes = CASES[name]
     points = inputs(shapes, 1)
@@ -118,6 +128,8 @@ def test_adjoint(name):
     value = op.evaluate(*points).expand(DOMAINS, *out)
     expected = (coeff * value.unsqueeze(1)).flatten(2).sum(2)
     pulled, offset = op.pull_back(coeff, tuple(shapes)), op.pull_back_offset(coeff)
+    narrow = op.pull_back_offset(coeff, wide=False)
+    assert narrow is offset is None or torch.allclose(narrow, offset)
     assert [tuple(p.shape) for p in pulled] == [(DOMAINS, rows, *shape) for shape in shapes]
     total = torch.zeros(DOMAINS, rows, dtype=torch.float64) if offset is None else offset
     for p, x in zip(pulled, points, strict=True):

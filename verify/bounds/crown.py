@@ -62,13 +62,14 @@ def refine_by_crown(graph: Graph, box: Interval, node: Node, bounds: Bounds, rel
     lower, upper = (side.flatten(1).expand(domains, -1) for side in (pre.lower, pre.upper))
     for part in indices.split(max(1, step // 2)):
         rows = identity_rows(graph[pre_name].shape, part, (1.0, -1.0), box.lower)
-        bound = backward(graph, pre_name, rows, rule, charges).minimum(box)
+        bound = backward(graph, pre_name, rows, rule, charges, relaxer.rounded).minimum(box)
         low, high = bound[:, : part.numel()], -bound[:, part.numel() :]
         low, high = torch.nan_to_num(low, nan=-torch.inf), torch.nan_to_num(high, nan=torch.inf)
         lower = lower.index_copy(1, part, torch.maximum(lower[:, part], low))
         upper = upper.index_copy(1, part, torch.minimum(upper[:, part], high))
     shape = (domains, *pre.lower.shape[1:])
-    return Interval(lower.reshape(shape), upper.reshape(shape)).meet(pre)
+    found = Interval(lower.reshape(shape), upper.reshape(shape))
+    return found.meet(pre) if relaxer.rounded else found
 
 
 def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges: Charges | None = None,
@@ -84,13 +85,13 @@ def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges:
             return bounds[name]
         return refine_by_crown(graph, box, node, bounds, relaxer, charges)
 
-    return forward(graph, box, refine)
+    return forward(graph, box, refine, rounded=relaxer.rounded)
 
 
 def output_form(graph: Graph, bounds: Bounds, coeff: Tensor, relaxer: Relaxer = CROWN, charges: Charges | None = None
                 ) -> LinearForm:
     """Rows (n or 1, r, *output shape) on the output as a linear form of the input."""
-    return backward(graph, graph.output, coeff, crown_rule(bounds, relaxer), charges)
+    return backward(graph, graph.output, coeff, crown_rule(bounds, relaxer), charges, relaxer.rounded)
 
 
 def crown(graph: Graph, box: Interval, coeff: Tensor | None = None, relaxer: Relaxer = CROWN,
@@ -98,7 +99,8 @@ def crown(graph: Graph, box: Interval, coeff: Tensor | None = None, relaxer: Rel
     """Lower bounds (n, r) of the rows `coeff` on the output (identity when None), and the intervals used.
 
     `box` (n, *input shape). Differentiable with respect to weights and box; rigorous when `charges` are given (see
-    `verify.bounds.walk.charges`; they must come from a box that contains this one).
+    `verify.bounds.walk.charges`; they must come from these boxes, or from one that contains them). For training, where neither is
+    rounding charged nor a verdict drawn, `relaxer` is `verify.relaxations.TRAINING`.
     """
     bounds = crown_bounds(graph, box, relaxer, charges, intermediate)
     if coeff is None:

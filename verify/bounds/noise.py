@@ -55,6 +55,7 @@ def noise(node: Node, inputs: list[Interval]) -> Tensor | None:
                               "may overflow; no claim about them is made")
     largest = max((float(m.max()) for m in magnitudes if m.numel()), default=0.0)
     found = unit * total + TINY * (2 * terms + 4 + terms * largest)
+    found = found if node.op.silent is None else found.masked_fill(node.op.silent, 0)  # 0 times finite numbers is 0
     # What multiplies it is a sum over the node's entries, rounded in the dtype of the bounds.
     return found * (1 + 2 * gamma(math.prod(node.shape), found.dtype))
 

@@ -30,9 +30,11 @@ Rule = Callable[[Node, Tensor], tuple[Tensor, Tensor | None]]
 Refine = Callable[[Node, Bounds], Interval]
 
 
-def forward(graph: Graph, box: Interval, refine: Refine | None = None, until: str | None = None) -> Bounds:
+def forward(graph: Graph, box: Interval, refine: Refine | None = None, until: str | None = None,
+            rounded: bool = True) -> Bounds:
     """Interval of every node, in order (IBP). `refine(node, bounds)` may return a tighter interval for the input of
-    each nonlinear node just before it is used; `until` stops after that node."""
+    each nonlinear node just before it is used; `until` stops after that node. Without
+    `rounded` nothing is charged for rounding: cheaper, differentiable, for training and never for a verdict."""
     bounds: Bounds = {}
     for node in graph.nodes:
         if isinstance(node.op, Input):
@@ -40,7 +42,8 @@ def forward(graph: Graph, box: Interval, refine: Refine | None = None, until: st
         else:
             if refine is not None and not node.op.linear:
                 bounds[node.inputs[0]] = refine(node, bounds)
-            bounds[node.name] = _image(node, [bounds[name] for name in node.inputs])
+            inputs = [bounds[name] for name in node.inputs]
+            bounds[node.name] = _image(node, inputs) if rounded else node.op.image(*inputs)
         if node.name == until:
             break
     return bounds
@@ -74,13 +77,16 @@ def _own_charge(node: Node, bounds: Bounds) -> Tensor | None:
 
 
 def charges(graph: Graph, bounds: Bounds) -> dict[str, Tensor]:
-    """c_v for every node of the graph: (1, *shape)."""
+    """c_v for every node of the graph: (1, *shape) from bounds of one box, which then must contain all boxes that the
+    charges are used for, or (n, *shape) from those of n boxes, for the same boxes in the same order."""
     found = {node.name: charge(node, bounds) for node in graph.nodes}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charges | None = None) -> LinearForm:
-    """Rows on node `start`, (n, r, *shape), walked back to the input. n may be 1 until a rule is batch dependent."""
+def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charges | None = None,
+             rounded: bool = True) -> LinearForm:
+    """Rows on node `start`, (n, r, *shape), walked back to the input. n may be 1 until a rule is batch dependent.
+    Without `rounded` offsets are summed in the dtype of the rows: for training, where there are no `charges`."""
     pending: dict[str, Tensor] = {start: coeff}
     offset = coeff.new_zeros(coeff.shape[:2])
     error = mass = offset if charges is not None else None
@@ -98,7 +104,7 @@ def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charg
                 error = error + readings * _charged(rows.detach().flatten(2), charges[node.name].flatten(1))
         if node.op.linear:
             below = node.op.pull_back(rows, graph.input_shapes(node))
-            extra = node.op.pull_back_offset(rows)
+            extra = node.op.pull_back_offset(rows, rounded)
         else:
             passed, extra = rule(node, rows)
             below = (passed,)
@@ -122,12 +128,14 @@ def _with_sums(error: Tensor | None, mass: Tensor | None, nodes: int) -> Tensor 
 
 
 def _charged(rows: Tensor, cost: Tensor) -> Tensor:
-    """|rows| . cost for rows (n, r, o) and costs (1, o), one vector for all domains: (n, r).
+    """|rows| . cost for rows (n or 1, r, o) and costs (1, o), one vector for all domains, or (n, o): (n or 1, r).
 
     A coefficient whose products underflowed counts as `underflow`: the cost is at least eps times the value that it
     multiplies."""
-    cost = cost.expand(1, rows.shape[2])[0]
-    return rows.abs() @ cost + underflow(rows.dtype) * (1 + cost.sum())
+    cost = cost.expand(-1, rows.shape[2])
+    if cost.shape[0] == 1:
+        return rows.abs() @ cost[0] + underflow(rows.dtype) * (1 + cost.sum())
+    return (rows.abs() @ cost.unsqueeze(2)).squeeze(2) + underflow(rows.dtype) * (1 + cost.sum(1, keepdim=True))
 
 
 def identity_rows(shape: tuple[int, ...], indices: Tensor, signs: tuple[float, ...], like: Tensor) -> Tensor:

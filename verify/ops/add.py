@@ -8,6 +8,7 @@ from torch import Tensor
 
 from verify.errors import ShapeMismatch
 from verify.ops.base import LinearOp, Shape
+from verify.sets import Interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,14 @@ class Add(LinearOp):
         for radius in radii[1:]:
             total = total + radius
         return total
+
+    def image(self, *inputs: Interval) -> Interval:
+        ends = [(i.lower, i.upper) if sign > 0 else (-i.upper, -i.lower)
+                for sign, i in zip(self.signs, inputs, strict=True)]
+        (lower, upper), *rest = ends
+        for low, high in rest:
+            lower, upper = lower + low, upper + high
+        return Interval(lower, upper)
 
     def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
         return tuple(coeff if sign > 0 else -coeff for sign in self.signs)

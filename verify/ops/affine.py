@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
-from verify.ops.base import LinearOp, Shape, wide_sum
+from verify.ops.base import LinearOp, Shape, none_if_empty, wide_sum
+from verify.sets import Interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +32,29 @@ class Affine(LinearOp):
     def spread(self, *radii: Tensor) -> Tensor:
         return radii[0] if self.scale is None else radii[0] * self.scale.abs()
 
+    def image(self, *inputs: Interval) -> Interval:
+        if self.scale is not None:
+            return super().image(*inputs)
+        return Interval(self.evaluate(inputs[0].lower), self.evaluate(inputs[0].upper))
+
     def offset(self) -> Tensor | None:
         return self.shift
 
     def offset_magnitude(self) -> Tensor | None:
         return self.shift_magnitude if self.shift_magnitude is not None else super().offset_magnitude()
 
+    @cached_property
+    def silent(self) -> Tensor | None:
+        if self.scale is None:
+            return None
+        magnitude = self.offset_magnitude()
+        return none_if_empty(self.scale == 0 if magnitude is None else (self.scale == 0) & (magnitude == 0))
+
     def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
         return (coeff if self.scale is None else coeff * self.scale,)
 
-    def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
-        return None if self.shift is None else wide_sum(coeff * self.shift)
+    def pull_back_offset(self, coeff: Tensor, wide: bool = True) -> Tensor | None:
+        return None if self.shift is None else wide_sum(coeff * self.shift, wide)
 
     def terms(self, *shapes: Shape) -> int:
         return 2

@@ -25,9 +25,23 @@ from verify.sets import Interval, gamma
 Shape = tuple[int, ...]
 
 
-def wide_sum(products: Tensor) -> Tensor:
-    """Sum over everything but domains and rows, (n, r, ...) -> (n, r), accumulated in float64."""
-    return products.flatten(2).sum(2, dtype=torch.float64).to(products.dtype)
+def wide_sum(products: Tensor, wide: bool = True) -> Tensor:
+    """Sum over everything but domains and rows, (n, r, ...) -> (n, r), accumulated in float64 when `wide`."""
+    return products.flatten(2).sum(2, dtype=torch.float64 if wide else None).to(products.dtype)
+
+
+def _moved(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """`value` elsewhere; numbers that a narrower dtype cannot hold become its smallest one: only 0 becomes 0, which
+    says that something does not depend on something (`LinearOp.silent`)."""
+    moved = value.to(device, dtype)
+    if value.is_floating_point() and torch.finfo(dtype).tiny > torch.finfo(value.dtype).tiny:
+        moved = torch.where((moved == 0) & (value.to(device) != 0), torch.finfo(dtype).tiny, moved)
+    return moved
+
+
+def none_if_empty(mask: Tensor) -> Tensor | None:
+    """The mask, or None when nothing is set."""
+    return mask if bool(mask.any()) else None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,13 +62,17 @@ class Op(ABC):
     def interval(self, *inputs: Interval) -> Interval:
         """Encloses `evaluate` on the product of the input intervals, rounding included."""
 
+    def image(self, *inputs: Interval) -> Interval:
+        """`interval` up to rounding, which nobody charges: what training differentiates. Never for a verdict."""
+        return self.interval(*inputs)
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Op:
         """Moves the tensor fields; integer tensors keep their dtype."""
         changes = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
-                changes[field.name] = value.to(device, dtype if value.is_floating_point() else value.dtype)
+                changes[field.name] = _moved(value, device, dtype if value.is_floating_point() else value.dtype)
         return dataclasses.replace(self, **changes) if changes else self
 
 
@@ -83,10 +101,19 @@ class LinearOp(Op):
         offset = self.offset()
         return None if offset is None else offset.abs()
 
-    def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
-        """rows . b: (n, r), or None."""
+    @property
+    def silent(self) -> Tensor | None:
+        """Output entries that are 0 for every input, all their weights and their offset being 0: a mask that broadcasts
+        to (n, *output shape), or None when there are none.
+
+        Nothing is rounded there in either direction, so their interval is exactly [0, 0], and a ReLU that reads it is
+        stable (pruned and grafted neurons)."""
+        return None
+
+    def pull_back_offset(self, coeff: Tensor, wide: bool = True) -> Tensor | None:
+        """rows . b: (n, r), or None. `wide`: summed in float64, which the charges for rounding count on."""
         offset = self.offset()
-        return None if offset is None else wide_sum(coeff * offset.unsqueeze(1))
+        return None if offset is None else wide_sum(coeff * offset.unsqueeze(1), wide)
 
     def terms(self, *shapes: Shape) -> int:
         """How many products one entry sums, of the output going forward or of the input in `pull_back`, at most."""
@@ -110,7 +137,14 @@ class LinearOp(Op):
             # `pull_back_offset` sums over all output entries, in float64 whatever the dtype of the graph.
             whole = gamma(math.prod(self.output_shape(*shapes)), torch.float64)
             total = total + (relative + whole) * offset
-        return total
+        return total if self.silent is None else total.masked_fill(self.silent, 0)
+
+    def image(self, *inputs: Interval) -> Interval:
+        if self.moves_only:
+            return Interval(self.evaluate(*(i.lower for i in inputs)), self.evaluate(*(i.upper for i in inputs)))
+        center = self.evaluate(*((i.lower + i.upper) * 0.5 for i in inputs))
+        radius = self.spread(*((i.upper - i.lower) * 0.5 for i in inputs))
+        return Interval(center - radius, center + radius)
 
     def interval(self, *inputs: Interval) -> Interval:
         if self.moves_only:
@@ -120,7 +154,8 @@ class LinearOp(Op):
         # Center and radius are themselves rounded: one more charge of a few ulp on each end.
         pad = gamma(4, center.dtype) * (center.abs() + radius)
         # inf - inf after an overflow is no number; the whole line encloses everything.
-        return Interval(
-            torch.nan_to_num(center - radius - pad, nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf),
-            torch.nan_to_num(center + radius + pad, nan=torch.inf, posinf=torch.inf, neginf=torch.inf),
-        )
+        lower = torch.nan_to_num(center - radius - pad, nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf)
+        upper = torch.nan_to_num(center + radius + pad, nan=torch.inf, posinf=torch.inf, neginf=torch.inf)
+        if self.silent is not None:
+            lower, upper = lower.masked_fill(self.silent, 0), upper.masked_fill(self.silent, 0)
+        return Interval(lower, upper)

@@ -7,13 +7,15 @@ make ambiguous is fixed by `output_padding`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from verify.errors import ShapeMismatch
-from verify.ops.base import LinearOp, Shape
+from verify.ops.base import LinearOp, Shape, none_if_empty
+from verify.sets import Interval
 
 Pair = tuple[int, int]
 
@@ -44,6 +46,13 @@ class _ConvBase(LinearOp):
         # |W| r >= 0 exactly; a fast kernel (Winograd) may round below.
         return self._apply(radii[0], self.weight.abs(), None).clamp(min=0)
 
+    def image(self, *inputs: Interval) -> Interval:
+        # The halves go into the weight: it is smaller than the values.
+        half, (given,) = self.weight * 0.5, inputs
+        center = self._apply(given.lower + given.upper, half, self.bias)
+        radius = self._apply(given.upper - given.lower, half.abs(), None)
+        return Interval(center - radius, center + radius)
+
     def offset(self) -> Tensor | None:
         return None if self.bias is None else self.bias[None, None, :, None, None]
 
@@ -52,9 +61,11 @@ class _ConvBase(LinearOp):
             return self.bias_magnitude[None, None, :, None, None]
         return super().offset_magnitude()
 
-    def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
+    def pull_back_offset(self, coeff: Tensor, wide: bool = True) -> Tensor | None:
         if self.bias is None:
             return None
+        if not wide:
+            return (coeff.sum((-1, -2)) @ self.bias).sum(2)
         return (coeff.sum((-1, -2), dtype=torch.float64) @ self.bias.double()).sum(2).to(coeff.dtype)
 
 
@@ -75,6 +86,11 @@ class Conv(_ConvBase):
         if min(sizes) <= 0:
             raise ShapeMismatch(f"a kernel {list(self.weight.shape[2:])} does not fit into shape {list(shape)}")
         return (shape[0], self.weight.shape[0], *sizes)
+
+    @cached_property
+    def silent(self) -> Tensor | None:
+        mask, magnitude = (self.weight == 0).flatten(1).all(1)[None, None, :, None, None], self.offset_magnitude()
+        return none_if_empty(mask if magnitude is None else mask & (magnitude == 0))
 
     def _apply(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         y = F.conv2d(x.flatten(0, 1), weight, bias, self.stride, self.padding, self.dilation, self.groups)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from verify.errors import ShapeMismatch
-from verify.ops.base import LinearOp, Shape
-from verify.sets import gamma
+from verify.ops.base import LinearOp, Shape, none_if_empty
+from verify.sets import Interval, gamma
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +47,29 @@ class Linear(LinearOp):
     def offset_magnitude(self) -> Tensor | None:
         return self.bias_magnitude if self.bias_magnitude is not None else super().offset_magnitude()
 
+    @cached_property
+    def silent(self) -> Tensor | None:
+        mask = (self.weight == 0).all(1)
+        for terms in (self.offset_magnitude(), self.row_noise):
+            mask = mask if terms is None else mask & (terms == 0)
+        return none_if_empty(mask)
+
     def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
         return (coeff @ self.weight,)
 
-    def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
+    def image(self, *inputs: Interval) -> Interval:
+        # The halves go into the weight: it is smaller than the values.
+        half, (given,) = self.weight * 0.5, inputs
+        center = (given.lower + given.upper) @ half.T
+        center = center if self.bias is None else center + self.bias
+        radius = (given.upper - given.lower) @ half.abs().T
+        return Interval(center - radius, center + radius)
+
+    def pull_back_offset(self, coeff: Tensor, wide: bool = True) -> Tensor | None:
         if self.bias is None:
             return None
+        if not wide:
+            return (coeff @ self.bias).reshape(*coeff.shape[:2], -1).sum(2)
         return (coeff.double() @ self.bias.double()).reshape(*coeff.shape[:2], -1).sum(2).to(coeff.dtype)
 
     def terms(self, *shapes: Shape) -> int:

@@ -105,6 +105,9 @@ class Gather(LinearOp):
         pad = gamma(1, dtype) * abs(self.fill) if rounded else 0.0
         return Interval(self._read(inputs[0].lower, self.fill - pad), self._read(inputs[0].upper, self.fill + pad))
 
+    def image(self, *inputs: Interval) -> Interval:
+        return Interval(self.evaluate(inputs[0].lower), self.evaluate(inputs[0].upper))
+
     def rounding(self, *magnitudes: Tensor) -> Tensor:
         total = self._read(magnitudes[0], abs(self.fill))
         return gamma(self._readings(), total.dtype) * total
@@ -114,10 +117,10 @@ class Gather(LinearOp):
             return None
         return torch.where(self.indices < 0, self.fill, 0.0).unsqueeze(0)
 
-    def pull_back_offset(self, coeff: Tensor) -> Tensor | None:
+    def pull_back_offset(self, coeff: Tensor, wide: bool = True) -> Tensor | None:
         if self.fill == 0:
             return None
-        return wide_sum(coeff.flatten(2)[..., self.indices.flatten() < 0]) * self.fill
+        return wide_sum(coeff.flatten(2)[..., self.indices.flatten() < 0], wide) * self.fill
 
     def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
         flat = self.indices.flatten()

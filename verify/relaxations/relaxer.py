@@ -11,7 +11,7 @@ from torch import Tensor
 from verify.errors import BrokenInvariant
 from verify.ops import Op, Relu, SShaped
 from verify.relaxations.base import Lines
-from verify.relaxations.relu import relu_lines
+from verify.relaxations.relu import plain_relu_lines, relu_lines
 from verify.relaxations.s_shaped import s_shaped_lines
 from verify.sets import Interval
 
@@ -19,10 +19,12 @@ from verify.sets import Interval
 @dataclass(frozen=True)
 class Relaxer:
     """How nonlinear nodes are enclosed: `relu` is a key of `LOWER_SLOPES`; `alpha` overrides it node by node with
-    optimised slopes, (n, *shape) or (n, r, *shape)."""
+    optimised slopes, (n, *shape) or (n, r, *shape). Without `rounded` they are not moved outward for their rounding:
+    for training, never for a verdict."""
 
     relu: str = "adaptive"
     alpha: Mapping[str, Tensor] = field(default_factory=dict)
+    rounded: bool = True
 
     def lines(self, name: str, op: Op, pre: Interval) -> Lines:
         """The lines of node `name` on its pre-activation interval."""
@@ -36,6 +38,8 @@ def _lines(op: Op, pre: Interval, relaxer: Relaxer, name: str) -> Lines:
 
 @_lines.register
 def _(op: Relu, pre: Interval, relaxer: Relaxer, name: str) -> Lines:
+    if not relaxer.rounded:
+        return plain_relu_lines(pre)
     return relu_lines(pre, relaxer.alpha.get(name), relaxer.relu)
 
 
@@ -46,3 +50,4 @@ def _(op: SShaped, pre: Interval, relaxer: Relaxer, name: str) -> Lines:
 
 CROWN = Relaxer("adaptive")
 FASTLIN = Relaxer("parallel")
+TRAINING = Relaxer("adaptive", rounded=False)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from verify.relaxations.relu import LOWER_SLOPES, chord, relu_lines
+from verify.relaxations.relu import LOWER_SLOPES, chord, plain_relu_lines, relu_lines
 from verify.sets import Interval
 
 
@@ -31,3 +31,14 @@ def test_chord_is_differentiable():
     low = torch.tensor([[-1.0, -2.0]]).double().requires_grad_()
     high = torch.tensor([[2.0, 0.5]]).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda a, b: chord(Interval(a, b)), (low, high), atol=1e-5)
+
+
+def test_lines_for_training_are_the_rigorous_ones_up_to_rounding():
+    ends = torch.randn(2, 4, 50, dtype=torch.float64).sort(0).values
+    ends[:, 0, :3] = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    pre = Interval(ends[0], ends[1])
+    found, expected = plain_relu_lines(pre), relu_lines(pre)
+    touched = (pre.lower == 0) & (pre.upper == 0)
+    for a, b in ((found.lower_slope, expected.lower_slope), (found.upper_slope, expected.upper_slope),
+                 (found.upper_intercept, expected.upper_intercept)):
+        assert torch.allclose(a[~touched], b[~touched], atol=1e-12)
