@@ -51,6 +51,12 @@ class Mask:
         units = self.units()
         return dict(self.keep) | {name: units[weight] for weight, names in self.along.items() for name in names}
 
+    def gate(self, weight: str) -> tuple[str, ...]:
+        """For channels: the parameters whose common factor is a factor of the channel before its ReLU (scale and shift
+        of its normalisation, or else weight and bias)."""
+        names = self.along[weight]
+        return names[-2:] if len(names) > 1 else (weight, *names)
+
     def narrowed(self, units: Mapping[str, Tensor]) -> Mask:
         """The mask that keeps `units` (of the form of `units()`) instead; they must be among those kept now."""
         for name, before in self.units().items():
