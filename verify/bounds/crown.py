@@ -99,8 +99,8 @@ def crown(graph: Graph, box: Interval, coeff: Tensor | None = None, relaxer: Rel
     """Lower bounds (n, r) of the rows `coeff` on the output (identity when None), and the intervals used.
 
     `box` (n, *input shape). Differentiable with respect to weights and box; rigorous when `charges` are given (see
-    `verify.bounds.walk.charges`; they must come from these boxes, or from one that contains them). For training, where neither is
-    rounding charged nor a verdict drawn, `relaxer` is `verify.relaxations.TRAINING`.
+    `verify.bounds.walk.charges`; they must come from these boxes, or from one that contains them). For training, where
+    neither is rounding charged nor a verdict drawn, `relaxer` is `verify.relaxations.TRAINING`.
     """
     bounds = crown_bounds(graph, box, relaxer, charges, intermediate)
     if coeff is None:

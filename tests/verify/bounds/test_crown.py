@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from tests.verify.bounds.laws import DEVICES, assert_below, assert_encloses, cases, move, rounding
-from tests.verify.bounds.networks import ALL, boxes, directions, low_points, mlp
+from tests.verify.bounds.networks import ALL, boxes, directions, low_points, mlp, slack
 from verify.bounds.crown import chunk_rows, crown, crown_bounds, needs_bounds, output_form
+from verify.bounds.ibp import ibp
+from verify.bounds.walk import charges
 from verify.ops import Linear, Relu, Sigmoid
 from verify.relaxations import LOWER_SLOPES, Relaxer
 from verify.sets import Interval
@@ -22,6 +24,19 @@ def test_no_point_is_below_a_bound(name):
                 bound, bounds = crown(graph, box, rows, Relaxer(rule), charge, intermediate)
                 assert_below(bound, low, f"{what} {rule} {intermediate}")
                 assert_encloses(graph, box, bounds, f"{what} {rule} {intermediate}", 50)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_charges_of_every_box_for_itself(name):
+    """Those of n boxes belong to them one by one: sound, and what each box gives alone."""
+    for what, graph, box in cases([name], seeds=1):
+        rows = directions(graph)
+        bound, _ = crown(graph, box, rows, charges=charges(graph, ibp(graph, box)))
+        assert_below(bound, low_points(graph, box, rows[0]), what)
+        assert bool((bound >= crown(graph, box, rows, charges=rounding(graph, box))[0] - slack(bound)).all()), what
+        for k in range(5):
+            alone, _ = crown(graph, box[k : k + 1], rows, charges=charges(graph, ibp(graph, box[k : k + 1])))
+            assert torch.allclose(alone[0], bound[k], rtol=1e-3 if graph.dtype is torch.float32 else 1e-9), what
 
 
 def dense_lines(low, high, rule):
