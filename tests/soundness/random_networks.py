@@ -145,6 +145,21 @@ def degenerate(b: Builder) -> tuple[str, int]:
     return b.dense(b.relu(b.dense(x, 7, 3)), 3, 2), 2
 
 
+def graft(b: Builder, x: str, shape: tuple[int, ...]) -> str:
+    """relu(z keep) + z s + t: about half of the neurons are lines, per neuron or, in images, per channel."""
+    shape = shape if b.rng.random() < 0.7 else (shape[0], *(1 for _ in shape[1:]))
+    keep = (b.rng.random(shape) < 0.5).astype(np.float32)
+    slope, intercept = ((1 - keep) * b.draw(*shape) for _ in range(2))
+    active = b.relu(b.add("Mul", x, b.constant(keep)))
+    line = b.add("Mul", x, b.constant(slope.astype(np.float32)))
+    return b.add("Add", active, b.add("Add", line, b.constant(intercept.astype(np.float32))))
+
+
+def grafted(b: Builder) -> tuple[str, int]:
+    x = graft(b, b.dense("x", b.input_shape[1], 6), (6,))
+    return b.dense(graft(b, b.dense(x, 6, 4), (4,)), 4, 3), 3
+
+
 def affine(b: Builder) -> tuple[str, int]:
     return b.dense(b.dense("x", b.input_shape[1], 4), 4, 3), 3
 
@@ -169,6 +184,11 @@ def conv_batch_norm(b: Builder) -> tuple[str, int]:
     return b.dense(x, 8, 2), 2
 
 
+def conv_grafted(b: Builder) -> tuple[str, int]:
+    x = graft(b, b.conv("x", 1, 2, 2), (2, 2, 2))
+    return b.dense(b.add("Flatten", x), 8, 2), 2
+
+
 def max_pool(b: Builder) -> tuple[str, int]:
     x = b.add("MaxPool", b.conv("x", 1, 1, 2, pads=[1, 1, 0, 0]), kernel_shape=[2, 2], strides=[1, 2])
     return b.dense(b.add("Flatten", x), 2, 2), 2
@@ -180,8 +200,8 @@ def average_pool(b: Builder) -> tuple[str, int]:
     return b.dense(b.relu(b.dense(b.add("Flatten", x), 2, 2)), 2, 2), 2
 
 
-FLAT = (mlp, deep, residual, leaky, clip, concat_gather, scaled, sums, maximum, degenerate, affine)
-IMAGES = (conv, conv_strided, conv_batch_norm, max_pool, average_pool)
+FLAT = (mlp, deep, residual, leaky, clip, concat_gather, scaled, sums, maximum, degenerate, grafted, affine)
+IMAGES = (conv, conv_strided, conv_batch_norm, conv_grafted, max_pool, average_pool)
 KINDS: MappingProxyType[str, Callable[[Builder], tuple[str, int]]] = MappingProxyType(
     {build.__name__: build for build in (*FLAT, *IMAGES)}
 )

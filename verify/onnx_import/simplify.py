@@ -112,8 +112,13 @@ def _longest_factor_chain(graph: Graph) -> int:
     for node in graph.nodes:
         passes = isinstance(node.op, (Affine, Linear, Conv, ConvTranspose, Reshape))
         before = depth[node.inputs[0]] if passes and node.inputs else 0
-        depth[node.name] = before + (isinstance(node.op, Affine) and node.op.scale is not None)
+        depth[node.name] = before + (isinstance(node.op, Affine) and not _exact_factors(node.op.scale))
     return max(depth.values())
+
+
+def _exact_factors(scale: Tensor | None) -> bool:
+    """True for factors 0, 1 and -1 (masks, signs), with which products are never rounded."""
+    return scale is None or bool(((scale == 0) | (scale.abs() == 1)).all())
 
 
 def _rounds(*nodes: Node) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from verify.ops import Affine
+from verify.sets import Interval
 
 X = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
 
@@ -23,3 +24,19 @@ def test_nothing_given_is_the_identity():
 
 def test_magnitude_of_folded_terms():
     assert Affine(None, torch.zeros(1), torch.tensor([7.0])).offset_magnitude().item() == 7
+
+
+def test_a_factor_of_zero_gives_exactly_zero():
+    """Whatever it multiplies; a shift, or one that cancelled to zero, is not exactly zero."""
+    scale, wide = torch.tensor([1.0, 0.0]), Interval(torch.tensor([[-1e30, -1e30]]), torch.tensor([[1e30, torch.inf]]))
+    found = Affine(scale).interval(wide)
+    assert found.lower[0, 1] == found.upper[0, 1] == 0 and found.lower[0, 0] < -1e30
+    assert Affine(scale).rounding(wide.magnitude)[0].tolist()[1] == 0 < Affine(scale).rounding(wide.magnitude)[0, 0]
+    assert Affine(scale).silent.tolist() == [False, True] and Affine(torch.ones(2)).silent is None
+    for op in (Affine(scale, torch.ones(2)), Affine(scale, torch.zeros(2), torch.tensor([0.0, 1.0])), Affine()):
+        assert op.silent is None
+
+
+def test_what_float32_cannot_hold_is_not_zero():
+    op = Affine(torch.tensor([1e-60, 0.0], dtype=torch.float64)).to(torch.device("cpu"), torch.float32)
+    assert op.silent.tolist() == [False, True] and op.scale[0] > 0

@@ -136,6 +136,13 @@ class Collapsed:
         return np.concatenate(parts)
 
 
+def depends(op: Op, inputs: list[np.ndarray]) -> np.ndarray:
+    """Which entries of an affine operator's value can be anything but 0, by the zeros among its constants alone:
+    `inputs` say so of the values that it reads. No rounding can decide this."""
+    pattern = op.cast(lambda constant: (constant != 0) * 1.0)
+    return (weighed(pattern, [live * 1.0 for live in inputs]) != 0) | (pattern.uncertainty(inputs) != 0)
+
+
 def unstable(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """Which ReLUs stay in a collapsed network. Not simply l < 0 < u: rounding must not decide where both are 0. Bounds
     that are NaN make no neuron stable."""
@@ -192,6 +199,7 @@ class Collapser:
         # Interval arithmetic is exact up to the first mixing layer: rows would find nothing.
         self.mixing: list[float] = []
         self.summed: list[int] = []
+        self.live: list[np.ndarray] = []  # `depends` of every step
 
     @property
     def width(self) -> int:
@@ -200,6 +208,7 @@ class Collapser:
     def forward(self) -> None:
         order = 0
         for index, step in enumerate(self.steps):
+            self.live.append(self._live(index))
             if isinstance(step.op, Input):
                 low, high = (side.reshape(step.shape) for side in self.box)
                 charge, mixing = None, 0.0
@@ -219,6 +228,14 @@ class Collapser:
             own = self.plain[index].op
             adds = own.sums if isinstance(own, (Dense, Conv, Sum, Scale)) else 0
             self.summed.append(adds + self._summed_below(index))
+
+    def _live(self, index: int) -> np.ndarray:
+        """Which entries of a step can be anything but 0."""
+        step, plain = self.steps[index], self.plain[index].op
+        if isinstance(plain, (Input, Smooth)):
+            return np.ones(step.shape, dtype=bool)
+        inputs = [self.live[i] for i in step.inputs]
+        return inputs[0] if isinstance(plain, Relu) else depends(plain, inputs)
 
     def _linear(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         step, plain = self.steps[index], self.plain[index].op
@@ -258,7 +275,8 @@ class Collapser:
         step = self.steps[index]
         source, relu = step.inputs[0], isinstance(step.op, Relu)
         low, high = self.lower[source].ravel().copy(), self.upper[source].ravel().copy()
-        candidates = np.flatnonzero(unstable(low, high)) if relu else np.arange(low.size)
+        live = self.live[source].ravel()
+        candidates = np.flatnonzero(unstable(low, high) & live) if relu else np.arange(low.size)
         if candidates.size:
             parts = self.rows_of(source, candidates)
             if self.mixing[source] > 1:
@@ -275,7 +293,8 @@ class Collapser:
     def _cut(self, index: int, order: int, candidates: np.ndarray, parts, low: np.ndarray, high: np.ndarray) -> None:
         op = self.steps[index].op
         relu = isinstance(op, Relu)
-        open_ = unstable(low, high) if relu else np.ones(low.size, dtype=bool)
+        live = self.live[self.steps[index].inputs[0]].ravel()  # pruned and grafted neurons have 0 in front of them
+        open_ = unstable(low, high) & live if relu else np.ones(low.size, dtype=bool)
         layer = None
         if open_.any():
             keep, neurons = open_[candidates], np.flatnonzero(open_)

@@ -9,7 +9,7 @@ import pytest
 from tests.verify.certificate.checker import laws
 from verify.certificate.checker.arithmetic import ARITHMETICS, Exact, Float64
 from verify.certificate.checker.call import Step
-from verify.certificate.checker.collapse import NEAR_ZERO, Collapser, FloatRows, float32_noise, unstable
+from verify.certificate.checker.collapse import NEAR_ZERO, Collapser, FloatRows, depends, float32_noise, unstable
 from verify.certificate.checker.errors import Rejected
 from verify.certificate.checker.network import Network
 from verify.certificate.checker.ops import Conv, Dense, Input, Relu, Scale, Smooth, Sum, Take
@@ -169,3 +169,36 @@ def test_a_network_that_ends_in_a_relu_and_one_without_layers():
     plain = network((Dense(np.array([[2.0, 1.0]])), 1))
     found = Collapser(plain, *BOX, Float64, False).finish(rows([1.0]))
     assert found.layers == () and found.weight.tolist() == [[2.0, 1.0]] and found.joined("lower").shape == (0,)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS.values())
+@pytest.mark.parametrize("float32", [False, True])
+def test_neurons_behind_a_factor_of_zero_are_none(arithmetic, float32):
+    """Pruned and grafted neurons: relu(0 z) + s z + t for the first neuron of two, relu(z) for the second; a factor
+    that is only nearly known to be zero is none."""
+    dense = Dense(np.array([[1.0, 1.0], [1.0, -1.0]]))
+    keep, line = np.array([[0.0, 1.0]]), Scale(np.array([[0.5, 0.0]]), np.array([[0.25, 0.0]]))
+
+    def grafted(mask: Scale) -> Network:
+        steps = [Step("x", Input(), (), (1, 2)), Step("z", dense, (0,), (1, 2)), Step("k", mask, (1,), (1, 2)),
+                 Step("r", Relu(), (2,), (1, 2)), Step("l", line, (1,), (1, 2)), Step("y", Sum((1, 1)), (3, 4), (1, 2))]
+        return Network(tuple(steps), "float32", 13)
+
+    asked = replace(rows([1.0, 1.0]), y_error=np.zeros((1, 2)))
+    found = Collapser(grafted(Scale(keep)), *BOX, arithmetic, float32).finish(asked)
+    assert [layer.neurons.tolist() for layer in found.layers] == [[1]]
+    assert arithmetic.below(found.weight).tolist() == [[0.5, 0.5, 1.0]] and arithmetic.below(found.bias) == 0.25
+    vague = Collapser(grafted(Scale(keep, scale_error=np.array([[2.0**-60, 0.0]]))), *BOX, Float64, False).finish(asked)
+    assert vague.layers[0].neurons.tolist() == [0, 1]
+
+
+def test_zero_is_found_through_moves_sums_and_layers():
+    live = np.array([[True, False]])
+    assert depends(Take(np.array([1, 0, -1]), np.array([0.0])), list(live)).tolist() == [False, True, False]
+    assert depends(Take(np.array([1, -1]), np.array([3.0])), list(live)).tolist() == [False, True]
+    assert depends(Sum((1, -1)), [live, live]).tolist() == live.tolist()
+    weight = np.array([[0.0, 1e-300], [1e-300, 0.0], [0.0, 0.0]])
+    assert depends(Dense(weight), [live]).tolist() == [[False, True, False]]
+    assert depends(Dense(weight, np.array([0.0, 0.0, 5e-324])), [live]).tolist() == [[False, True, True]]
+    kernel = Conv(np.array([[[[2.0]]], [[[0.0]]]]), None, (1, 1), (0, 0, 0, 0), (1, 1), 1)
+    assert depends(kernel, [np.ones((1, 1, 1, 2), dtype=bool)]).tolist() == [[[[True, True]], [[False, False]]]]
