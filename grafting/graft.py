@@ -127,11 +127,23 @@ class LeastSquares:
 
     def solve(self) -> tuple[Tensor, Tensor]:
         """Slopes and intercepts, (*shape) float64."""
-        mean, r_mean = self.z / self.count, self.r / self.count
-        variance = self.zz / self.count - mean * mean
-        covariance = self.zr / self.count - mean * r_mean
+        mean, r_mean, variance, covariance = self._moments()
         on, off = self.low >= 0, self.high <= 0
         slope = torch.where(variance > 0, covariance / variance.clamp(min=torch.finfo(variance.dtype).tiny), 0.0)
         slope = torch.where(on, 1.0, torch.where(off, 0.0, slope.clamp(0, 1)))
         intercept = torch.where(on | off, 0.0, r_mean - slope * (mean + self.shift))
         return slope, intercept
+
+    def residual(self) -> Tensor:
+        """Mean of (relu(z) - a z - b)^2 at the solution, (*shape) float64."""
+        _, r_mean, variance, covariance = self._moments()
+        slope, _ = self.solve()
+        # relu(z)^2 = relu(z) z, and the mean of relu(z) (z - shift) is known.
+        r_variance = self.zr / self.count + self.shift * r_mean - r_mean * r_mean
+        error = (r_variance - 2 * slope * covariance + slope * slope * variance).clamp(min=0)
+        return torch.where((self.low >= 0) | (self.high <= 0), 0.0, error)
+
+    def _moments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Means of z - shift and relu(z), variance of z, covariance of both."""
+        mean, r_mean = self.z / self.count, self.r / self.count
+        return mean, r_mean, self.zz / self.count - mean * mean, self.zr / self.count - mean * r_mean

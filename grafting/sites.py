@@ -181,3 +181,39 @@ def _set(model: nn.Module, name: str, module: nn.Module) -> None:
 def grafted(model: nn.Module) -> Iterator[tuple[str, GraftedReLU]]:
     """The grafted activations of a model by qualified name."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, GraftedReLU))
+
+
+class _Gradients(fx.Interpreter):
+    """Runs a trace with gradients and keeps the values of chosen nodes."""
+
+    def __init__(self, traced: fx.GraphModule, relus: frozenset[str]):
+        super().__init__(traced)
+        self.relus, self.kept = relus, {}
+
+    def run_node(self, n: fx.Node):
+        value = super().run_node(n)
+        if n.name in self.relus:
+            value = value if value.requires_grad else value.detach().requires_grad_()
+            value.retain_grad()
+            self.kept[n.name] = value
+        return value
+
+
+def activation_gradients(model: nn.Module, sites: Mapping[str, Site], x: Tensor,
+                         loss: Callable[[Tensor, int], Tensor], batch: int = BATCH) -> dict[str, Tensor]:
+    """Mean over x (n, *input shape) of |d loss / d activation|, (*site shape) float64 on the CPU, in eval mode.
+
+    `loss(outputs (b, k), index of the first)` is summed over images. Parameters keep the gradients that they had."""
+    traced, names = trace(model), {site.node: name for name, site in sites.items()}
+    sums = {name: torch.zeros(site.shape, dtype=torch.float64) for name, site in sites.items()}
+    like = _like(traced)
+    with evaluating(traced), torch.enable_grad():
+        for start in range(0, len(x), batch):
+            walk = _Gradients(traced, frozenset(names))
+            total = loss(walk.run(x[start : start + batch].to(like)), start)
+            values = list(walk.kept.values())
+            found = torch.autograd.grad(total, values, allow_unused=True)
+            for node, gradient in zip(walk.kept, found, strict=True):
+                if gradient is not None:
+                    sums[names[node]] += gradient.abs().double().sum(0).cpu()
+    return {name: total / max(len(x), 1) for name, total in sums.items()}
