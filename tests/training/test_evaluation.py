@@ -1,0 +1,48 @@
+"""Counts, intervals and the round trip through JSON of an evaluation written by hand."""
+
+import json
+import math
+
+import pytest
+
+from training.evaluation import STATUSES, Evaluation, Image, Layer
+from verify.errors import InvalidInput
+
+
+def made(statuses, **changes):
+    images = tuple(Image(k, 0, 0, status, status == "verified", 0.5 if status == "verified" else -0.1,
+                         1.0 if status in ("verified", "falsified", "undecided") else None, 10 * k)
+                   for k, status in enumerate(statuses))
+    values = {"name": "net", "sha256": "0" * 64, "file_bytes": 10, "parameters": 5, "relus": 30,
+              "input_shape": (1, 3, 3), "classes": 4, "eps": 0.1, "timeout": 2.0, "bounds": "CROWN, float64",
+              "attacks": ("pgd-40x1",), "images": images, "layers": (Layer("a", 20, 5.0, 0.5), Layer("b", 10, 1.5, 0.25))}
+    return Evaluation(**(values | changes))
+
+
+def test_counts_and_shares():
+    found = made((*STATUSES, "verified", "verified", "undecided"))
+    assert [found.count(what) for what in ("clean", "robust", "verified", "falsified", "undecided", "crown")] == [
+        7, 6, 3, 2, 2, 3]
+    assert found.count("clean") == found.count("verified") + found.count("falsified") + found.count("undecided")
+    assert found.share("verified") == 3 / 8
+    low, high = found.interval("verified")
+    assert low < 3 / 8 < high
+    assert found.unstable == 6.5 and found.area == 0.75
+    with pytest.raises(InvalidInput, match="no flag 'best'; there are clean"):
+        found.flags("best")
+
+
+def test_times_count_only_what_was_asked():
+    found = made(("misclassified", "attacked", "verified", "undecided"))
+    assert [image.index for image in found.asked] == [2, 3]
+    assert found.par2 == pytest.approx((1.0 + 4.0) / 2)
+    assert math.isnan(made(()).par2) and math.isnan(made(()).share("clean"))
+
+
+def test_round_trip_and_csv():
+    found = made(STATUSES)
+    assert Evaluation.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+    lines = found.csv().splitlines()
+    assert lines[0].startswith("network,index,label,predicted,status,crown")
+    assert lines[3].startswith("net,2,0,0,verified,True,0.5,1.0,20")
+    assert len(lines) == 6
