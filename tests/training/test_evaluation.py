@@ -15,7 +15,8 @@ def made(statuses, **changes):
                    for k, status in enumerate(statuses))
     values = {"name": "net", "sha256": "0" * 64, "file_bytes": 10, "parameters": 5, "relus": 30,
               "input_shape": (1, 3, 3), "classes": 4, "eps": 0.1, "timeout": 2.0, "bounds": "CROWN, float64",
-              "attacks": ("pgd-40x1",), "images": images, "layers": (Layer("a", 20, 5.0, 0.5), Layer("b", 10, 1.5, 0.25))}
+              "attacks": ("pgd-40x1",), "images": images,
+              "layers": (Layer("a", 20, 5.0, 0.5), Layer("b", 10, 1.5, 0.25))}
     return Evaluation(**(values | changes))
 
 
