@@ -85,6 +85,11 @@ class Mask:
             # Not a product: 0 times an overflowed weight would be NaN.
             value.masked_fill_(~keep.to(value.device), 0)
 
+    def to(self, device: torch.device) -> Mask:
+        """The mask on another device."""
+        keep = {name: value.to(device) for name, value in self.keep.items()}
+        return Mask(self.kind, MappingProxyType(keep), self.along)
+
     @property
     def total(self) -> int:
         """How many entries the pruned tensors have."""

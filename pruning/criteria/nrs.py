@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from pruning.criteria.base import Context, Criterion, Scores
 from pruning.criteria.neurons import Boxes, average
 from verify.bounds.walk import forward
-from verify.live import NORMALISATIONS
 from verify.sets import Interval
 
 TINY = 1e-12
@@ -32,19 +31,11 @@ def _losses(boxes: Boxes, box: Interval, labels: Tensor) -> Mapping[str, Tensor]
     bounds, found = forward(boxes.graph, box, rounded=False), {}
     for site in boxes.sites:
         pre = bounds[site.before]
-        square = scale_of(boxes, site.relu).square().clamp(min=TINY)
-        square = square.reshape(1, 1, -1, *[1] * (pre.lower.dim() - 3)) if square.numel() > 1 else square
-        found[site.weight] = -torch.tanh(1 + pre.lower * pre.upper / square)
+        product, scale = pre.lower * pre.upper, boxes.live.scale(site.relu)
+        if scale is not None:
+            product = product / scale.square().clamp(min=TINY).reshape(-1, *[1] * (product.dim() - 3))
+        found[site.weight] = -torch.tanh(1 + product)
     return found
-
-
-def scale_of(boxes: Boxes, relu: str) -> Tensor:
-    """gamma of the channels of a ReLU: (c,), or a single 1."""
-    feeder = boxes.live.feeder(relu)
-    weight = getattr(feeder[1], "weight", None) if feeder is not None else None
-    if weight is None:
-        return torch.ones(1)
-    return weight if isinstance(feeder[1], NORMALISATIONS) else weight.flatten(1).norm(dim=1)
 
 
 CRITERION = Criterion("nrs", ("channel",), score)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pruning.criteria.base import Context, Criterion, Scores
 from pruning.criteria.neurons import Boxes, average
+from training.certify import margin_rows
 from verify.bounds.crown import crown_bounds, crown_rule
 from verify.bounds.walk import backward
 from verify.graph import Node
@@ -37,7 +38,7 @@ def _costs(boxes: Boxes, box: Interval, labels: Tensor) -> Mapping[str, Tensor]:
         seen[node.name] = coeff
         return rule(node, coeff)
 
-    rows = margin_rows(labels, graph[graph.output].shape).to(box.lower)
+    rows = margin_rows(labels, graph[graph.output].shape, box.lower)
     margins = backward(graph, graph.output, rows, recording).minimum(box)
     worst, images = margins.argmin(1), torch.arange(len(labels))
     found = {}
@@ -45,15 +46,6 @@ def _costs(boxes: Boxes, box: Interval, labels: Tensor) -> Mapping[str, Tensor]:
         coeff = seen[site.relu].expand(len(labels), *seen[site.relu].shape[1:])[images, worst]
         found[site.weight] = -coeff.clamp(max=0) * chord(bounds[site.before])[1]
     return found
-
-
-def margin_rows(labels: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Rows (n, k - 1, *shape) of label minus each other class, for outputs of `shape` (1, k)."""
-    classes = shape[-1]
-    identity = torch.eye(classes, device=labels.device)
-    rows = identity[labels].unsqueeze(1) - identity
-    others = torch.arange(classes, device=labels.device) != labels.unsqueeze(1)
-    return rows[others].reshape(len(labels), classes - 1, *shape)
 
 
 CRITERION = Criterion("relaxation-area", ("channel",), score)

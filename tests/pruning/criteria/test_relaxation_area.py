@@ -1,4 +1,4 @@
-"""What a channel costs the margin bound: by hand, and as the gap between the bound and the bound without it."""
+"""What a channel costs the margin bound: by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pruning.criteria.base import Context
-from pruning.criteria.relaxation_area import margin_rows, score
+from pruning.criteria.relaxation_area import score
 from pruning.layers import Scope
 from pruning.mask import Mask
 
@@ -23,10 +23,3 @@ def test_by_hand():
         y = torch.tensor([label])
         found = score(model, Context(Mask.ones(model, Scope(), True), x, y, x_held=x, y_held=y, eps=0.1))["0.weight"]
         assert found.tolist() == pytest.approx([expected, 0], abs=1e-5)
-
-
-def test_margin_rows():
-    rows = margin_rows(torch.tensor([1, 0]), (1, 3))
-    assert rows.shape == (2, 2, 1, 3)
-    assert rows[0, :, 0].tolist() == [[-1, 1, 0], [0, 1, -1]]
-    assert rows[1, :, 0].tolist() == [[1, -1, 0], [1, 0, -1]]
