@@ -1,6 +1,6 @@
 """Fine-tuning of a grafted network, as Chen et al. (ICML 2022) do it: from the trained weights, with the loss of the
-first training, SGD with momentum 0.9 and a cosine schedule; slopes and intercepts at rate 0.01 without weight decay, all
-other weights at rate 0.001 with weight decay 5e-4. The masks stay what they are.
+first training, SGD with momentum 0.9 and a cosine schedule; slopes and intercepts at rate 0.01 without weight decay,
+all other weights at rate 0.001 with weight decay 5e-4. The masks stay what they are.
 
 Two options of ours: a certified term, (1 - w) clean loss + w loss of interval bounds (recipe `ibp`, or `crown-ibp`),
 which takes the place of the first training's loss, and frozen weights (slopes and intercepts only; the statistics of
@@ -46,7 +46,7 @@ def finetune_settings(recipe: str, eps: float, epochs: int, *, certified: float 
 def finetune(model: nn.Module, data: Data, settings: Settings, *, line_rate: float = LINE_RATE,
              freeze_weights: bool = False, run: Path | None = None, on_epoch: Callable[[Epoch], None] = silent
              ) -> list[Epoch]:
-    """Trains a grafted model in place; see `training.loop.train` for `run` (resumes from its checkpoint) and `on_epoch`.
+    """Trains a grafted model in place; see `training.loop.train` for `run` (it resumes from there) and `on_epoch`.
 
     Raises `InvalidInput` when the model has no line that could be trained.
     """
