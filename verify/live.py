@@ -49,6 +49,9 @@ class LiveNetwork:
         self._steps = _needed(translated.steps, self.output)
         self.relus: tuple[str, ...] = tuple(name for name, step in self._steps.items() if step.kind is Relu)
         self._folded = _foldable(self._steps)
+        feeding = {self._steps[name].inputs[0] for name in self.relus}
+        self._plain = frozenset(name for name in feeding & set(self._steps)
+                                if isinstance(self._steps[name].module, (nn.Linear, nn.Conv2d)))
         self._check()
 
     def _check(self) -> None:
@@ -80,7 +83,8 @@ class LiveNetwork:
         detach: without gradients. dtype: of the tensors (default: the parameters' own). statistics: what batch
         normalisations use in place of their running statistics. fold: batch normalisations go into the layer in front
         of them, up to rounding: the layer's own node disappears, the normalisation's stays. stop_scales: no gradients
-        to the weights of batch normalisations.
+        to the weights of batch normalisations, nor, where a Linear or Conv2d layer feeds a ReLU without one, to the
+        norms of its rows (see `scale`).
         """
         values = self._values(detach, dtype, statistics, stop_scales)
         with torch.no_grad() if detach else nullcontext():
@@ -91,7 +95,9 @@ class LiveNetwork:
                     continue
                 layer = self._folded.get(name) if fold else None
                 if layer is None:
-                    nodes.append(Node(name, step.make(values), step.inputs, step.shape))
+                    op = step.make(values)
+                    op = _without_norm(op) if stop_scales and name in self._plain else op
+                    nodes.append(Node(name, op, step.inputs, step.shape))
                 else:
                     front = self._steps[layer]
                     nodes.append(Node(name, _merged(front.make(values), step.make(values)), front.inputs, step.shape))
@@ -113,6 +119,14 @@ class LiveNetwork:
         """The batch normalisation that feeds this ReLU directly."""
         found = self.feeder(relu)
         return found[1] if found is not None and isinstance(found[1], NORMALISATIONS) else None
+
+    def scale(self, relu: str) -> Tensor | None:
+        """The scale of each channel of what this ReLU reads, (c,), detached: the weight of the batch normalisation that
+        feeds it, else the norms of the rows of the layer that does; None where neither is one layer's."""
+        layer = (self.feeder(relu) or ("", None))[1]
+        if isinstance(layer, NORMALISATIONS):
+            return None if layer.weight is None else layer.weight.detach().abs()
+        return row_norms(layer.weight.detach()) if isinstance(layer, (nn.Linear, nn.Conv2d)) else None
 
     def before(self, relu: str) -> str:
         """Name of the value that this ReLU reads: its bounds are the pre-activation bounds."""
@@ -255,6 +269,18 @@ def _foldable(steps: Mapping[str, Step]) -> dict[str, str]:
     return {name: step.inputs[0] for name, step in steps.items()
             if isinstance(step.module, NORMALISATIONS) and step.inputs[0] in steps
             and steps[step.inputs[0]].kind in (Linear, Conv) and readers.count(step.inputs[0]) == 1}
+
+
+def row_norms(weight: Tensor) -> Tensor:
+    """Euclidean norm of the weights of each output channel: (o,)."""
+    return torch.linalg.vector_norm(weight.flatten(1), dim=1)
+
+
+def _without_norm(layer: Linear | Conv) -> Linear | Conv:
+    """The same values; gradients can turn the rows of the weight but not stretch them."""
+    norms = row_norms(layer.weight)
+    factor = norms.detach() / norms.clamp_min(torch.finfo(norms.dtype).tiny ** 0.5)
+    return replace(layer, weight=layer.weight * factor.reshape(-1, *[1] * (layer.weight.dim() - 1)))
 
 
 def _merged(layer: Linear | Conv, affine: Affine) -> Linear | Conv:
