@@ -7,6 +7,7 @@ written onto a node. Device and dtype are uniform over a graph and changed only 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from verify.errors import BrokenInvariant
 from verify.ops.base import Op
+from verify.ops.relu import Relu
 from verify.ops.source import Input
 
 Shape = tuple[int, ...]
@@ -79,6 +81,11 @@ class Graph:
     def nonlinear(self) -> tuple[Node, ...]:
         """The nodes that need a relaxation, in topological order."""
         return tuple(node for node in self.nodes if not node.op.linear)
+
+    def neurons(self, node: Node) -> int:
+        """Entries of a nonlinear node; ReLUs that read 0 whatever the input is (pruned, grafted) are not counted."""
+        silent = getattr(self[node.inputs[0]].op, "silent", None) if isinstance(node.op, Relu) else None
+        return math.prod(node.shape) - (0 if silent is None else int(silent.expand(1, *node.shape).sum()))
 
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
         return tuple(self[name].shape for name in node.inputs)

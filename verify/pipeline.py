@@ -362,7 +362,7 @@ def explain(subject: Problem | Network, semantics: str = "real") -> Explanation:
         f"output       {list(network.output_shape)}",
         f"semantics    {semantics}: an answer is about {MEANING[semantics]}",
         "operators    " + ", ".join(f"{op} x{count}" for op, count in sorted(network.operators.items())),
-        f"nonlinear    {sum(math.prod(node.shape) for node in network.graph.nonlinear)} neurons in "
+        f"nonlinear    {sum(map(network.graph.neurons, network.graph.nonlinear))} neurons in "
         f"{len(network.graph.nonlinear)} layers",
         f"work         {graph_flops(network.graph):,} multiplications per evaluation, bounds in "
         f"{str(choose_dtype('auto', network.graph)).removeprefix('torch.')}",

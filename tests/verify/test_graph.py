@@ -5,7 +5,7 @@ import torch
 
 from verify.errors import BrokenInvariant
 from verify.graph import Graph, Node
-from verify.ops import Add, Input, Linear, Relu
+from verify.ops import Add, Affine, Conv, Input, Linear, Relu, Tanh
 
 
 def node(name, op, *inputs, shape=(2,)):
@@ -62,3 +62,14 @@ def test_to_returns_another_graph():
     assert graph.to(dtype=torch.float64) is graph
     assert narrow.dtype == torch.float32 and narrow["pre"].op.weight.dtype == torch.float32
     assert graph["pre"].op.weight.dtype == torch.float64
+
+
+def test_neurons_that_read_nothing_are_not_counted():
+    scale = torch.tensor([1.0, 0.0])
+    graph = Graph((node("x", Input((2,))), node("kept", Affine(scale), "x"), node("all", Relu(), "x"),
+                   node("one", Relu(), "kept"), node("smooth", Tanh(), "kept"), node("y", Add((1, 1)), "all", "one")), "y")
+    assert [graph.neurons(graph[name]) for name in ("all", "one", "smooth")] == [2, 1, 2]
+    conv = Conv(torch.tensor([[[[0.0]]], [[[1.0]]], [[[0.0]]]]))
+    image = Graph((node("x", Input((1, 1, 4, 5)), shape=(1, 1, 4, 5)), node("z", conv, "x", shape=(1, 3, 4, 5)),
+                   node("y", Relu(), "z", shape=(1, 3, 4, 5))), "y")
+    assert image.neurons(image["y"]) == 20
