@@ -67,7 +67,8 @@ def test_to_returns_another_graph():
 def test_neurons_that_read_nothing_are_not_counted():
     scale = torch.tensor([1.0, 0.0])
     graph = Graph((node("x", Input((2,))), node("kept", Affine(scale), "x"), node("all", Relu(), "x"),
-                   node("one", Relu(), "kept"), node("smooth", Tanh(), "kept"), node("y", Add((1, 1)), "all", "one")), "y")
+                   node("one", Relu(), "kept"), node("smooth", Tanh(), "kept"),
+                   node("y", Add((1, 1)), "all", "one")), "y")
     assert [graph.neurons(graph[name]) for name in ("all", "one", "smooth")] == [2, 1, 2]
     conv = Conv(torch.tensor([[[[0.0]]], [[[1.0]]], [[[0.0]]]]))
     image = Graph((node("x", Input((1, 1, 4, 5)), shape=(1, 1, 4, 5)), node("z", conv, "x", shape=(1, 3, 4, 5)),
