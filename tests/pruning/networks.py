@@ -71,8 +71,9 @@ def conv_block(channels: int, out: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def random_network(seed: int) -> tuple[nn.Module, tuple[int, int, int]]:
-    """A small network on (2, 8, 8) images with 3 outputs, in eval mode and float64."""
+def random_network(seed: int, bounded: bool = False) -> tuple[nn.Module, tuple[int, int, int]]:
+    """A small network on (2, 8, 8) images with 3 outputs, in eval mode and float64; `bounded`: without what
+    `verify.live` has no bounds for."""
     torch.manual_seed(seed)
     c = 2
     layers: list[nn.Module] = [Shift((2, 8, 8), False)] if pick(True, False) else []
@@ -91,10 +92,12 @@ def random_network(seed: int) -> tuple[nn.Module, tuple[int, int, int]]:
             layers.append(Branches(conv_block(c, out), nn.Identity(), conv_block(c, 2)))
             out += c + 2
         else:
-            layers += [nn.ZeroPad2d(1), nn.Conv2d(c, out, 3, bias=pick(True, False))]
+            pad = [] if bounded else [nn.ZeroPad2d(1)]
+            layers += [*pad, nn.Conv2d(c, out, 3, padding=int(bounded), bias=pick(True, False))]
         layers.append(pick(nn.ReLU(), Grafted((out, 8, 8)), nn.Dropout2d(), Shift((out, 8, 8), True)))
         c = out
-    layers.append(pick(nn.AvgPool2d(2), nn.MaxPool2d(2), nn.Conv2d(c, c, 2, 2), nn.AvgPool2d(3, 2, 1)))
+    largest = nn.AvgPool2d(2) if bounded else nn.MaxPool2d(2)
+    layers.append(pick(nn.AvgPool2d(2), largest, nn.Conv2d(c, c, 2, 2), nn.AvgPool2d(3, 2, 1)))
     layers += [nn.ReLU(), pick(nn.Flatten(), View()), nn.Linear(16 * c, 7)]
     layers += [nn.BatchNorm1d(7)] if pick(True, False) else []
     layers += [pick(nn.ReLU(), Grafted((7,))), nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 3)]

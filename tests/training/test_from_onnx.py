@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from training.from_onnx import load_module, to_module
+from training.models import ARCHITECTURES, build
 from verify.errors import InvalidInput, UnsupportedOperator
 from verify.graph import Node
 from verify.onnx_import import from_bytes, load_network
@@ -137,6 +138,21 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_layers(name):
     assert_same(exported(lively(MODELS[name]), (3, 8, 8)))
+
+
+@pytest.mark.parametrize("arch", ["mlp-3x20", *ARCHITECTURES])
+def test_architectures(arch):
+    """Every architecture that can be trained here, at a small size."""
+    channels, size = (1, 16) if "7" in arch or "big" in arch else (3, 16)
+    module = build(arch, (channels, size, size), 10, [0.4] * channels, [0.2] * channels)
+    data = exported(lively(module), (channels, size, size))
+    again = load_module(data)
+    x = torch.rand(4, channels, size, size)
+    assert torch.allclose(again(x), module(x), rtol=1e-4, atol=1e-4 * module(x).abs().max().item())
+    again(x).sum().backward()
+    assert all(p.grad is not None for p in again.parameters())
+    wanted = sum(isinstance(part, (nn.Linear, nn.Conv2d)) for part in module.modules())
+    assert sum(isinstance(part, (nn.Linear, nn.Conv2d)) for part in again.modules()) == wanted
 
 
 def test_trained_batch_norms_become_layers_and_the_normalisation_stays():
