@@ -41,8 +41,17 @@ def _model(lp: LinearProgram, integer: bool) -> highspy.HighsLp:
     return model
 
 
+class _Silent(highspy.Highs):
+    """A solver that says nothing: from 1.16 on, preparing callbacks (in the constructor) writes a banner to standard
+    output, where the verdict must come first."""
+
+    def enableCallbacks(self) -> None:
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()
+
+
 def _solver(lp: LinearProgram, seconds: float, threads: int, integer: bool) -> highspy.Highs:
-    solver = highspy.Highs()
+    solver = _Silent()
     settings = {
         "output_flag": False, "time_limit": max(seconds, 0.0), "threads": threads, "random_seed": 0,
         "primal_feasibility_tolerance": FEASIBILITY, "dual_feasibility_tolerance": FEASIBILITY,

@@ -33,3 +33,10 @@ def test_programs_it_refuses_are_failures():
     assert highs.solve_lp(program, 5.0).status in (SolveStatus.FAILED, SolveStatus.OPTIMAL)
     crossed = LinearProgram.from_matrix([1.0], [[1.0]], [0.0], [1.0], [1.0], [0.0])
     assert highs.solve_lp(crossed, 5.0).status in (SolveStatus.INFEASIBLE, SolveStatus.FAILED)
+
+
+def test_nothing_is_written_to_standard_output(capfd):
+    """The verdict comes first there; the solver writes below Python."""
+    highs.solve_lp(LinearProgram.from_matrix([1.0], [[1.0]], [2.0], [5.0], [0.0], [9.0]), 5.0)
+    highs.solve_milp(hard_program(), 0.0)
+    assert capfd.readouterr().out == ""
