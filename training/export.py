@@ -51,13 +51,15 @@ class Exported:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """`module` in evaluation mode for images (n, *input_shape); `sha256` and `manifest` of the file it comes from."""
+    """`module` in evaluation mode for images (n, *input_shape); `sha256` and `manifest` of the file it comes from;
+    `build`: the arguments of `training.models.build` that make one of its kind, where they are known."""
 
     module: nn.Module
     input_shape: tuple[int, ...]
     classes: int
     sha256: str | None = None
     manifest: Mapping[str, Any] | None = None
+    build: Mapping[str, Any] | None = None
 
 
 def export_onnx(model: nn.Module, input_shape: tuple[int, ...], path: str | Path, points: Tensor | None = None,
@@ -223,7 +225,7 @@ def _load_run(folder: Path) -> LoadedModel:
         raise InvalidInput(f"{folder / WEIGHTS} does not hold the weights of this run ({reason}); remove it to use "
                            f"{NETWORK}") from error
     shape = tuple(content["build"]["input_shape"])
-    return LoadedModel(module.eval(), shape, _classes(module, shape), sha256, manifest)
+    return LoadedModel(module.eval(), shape, _classes(module, shape), sha256, manifest, content["build"])
 
 
 def _load_onnx(path: Path, manifest: Mapping[str, Any] | None = None) -> LoadedModel:

@@ -67,7 +67,8 @@ def train(model: nn.Module, data: Data, settings: Settings, *, run: Path | None 
     from it (or is over); one of another run (settings, data or starting weights) is refused with `InvalidInput`.
     after_step: called with the model after every step (masks). groups: parameter groups of the optimizer, each with its
     own `lr`, `weight_decay`, ... where they differ from the settings'; all trainable parameters by default. on_epoch:
-    called with each new epoch. Raises `InvalidInput` when the loss is no longer a number.
+    called with each epoch, first with those that a checkpoint remembers. Raises `InvalidInput` when the loss is no
+    longer a number.
     """
     device = device_of(settings)
     _require_fit(model, data, settings)
@@ -78,6 +79,8 @@ def train(model: nn.Module, data: Data, settings: Settings, *, run: Path | None 
     found = None if path is None else read(path, identity)
     best = trainer.restore(found) if found is not None else None
     history = [Epoch(**record) for record in found.history] if found is not None else []
+    for epoch in history:
+        on_epoch(epoch)
     for number in range(len(history), settings.epochs):
         history.append(trainer.epoch(number))
         best = trainer.better(best, history)
