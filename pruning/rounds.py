@@ -31,13 +31,15 @@ from verify.errors import InvalidInput
 @dataclass(frozen=True)
 class Round:
     """A finished round. `remaining`: of the pruned tensors (weights, or channels); `whole`: of all parameters;
-    `parameters`: of the exported network; `files`: name -> sha256."""
+    `parameters`: of the exported network; `difference`: the largest that was seen between the masked network, the
+    smaller one, and the exported files of both; `files`: name -> sha256."""
 
     index: int
     remaining: float
     whole: float
     parameters: int
     check: Check
+    difference: float
     files: Mapping[str, str]
     folder: Path
 
@@ -57,7 +59,7 @@ class Round:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; without the folder."""
         return {"index": self.index, "remaining": self.remaining, "whole": self.whole, "parameters": self.parameters,
-                "check": dataclasses.asdict(self.check), "files": dict(self.files)}
+                "check": dataclasses.asdict(self.check), "difference": self.difference, "files": dict(self.files)}
 
 
 @dataclass(frozen=True)

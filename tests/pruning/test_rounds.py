@@ -27,7 +27,7 @@ def finished(store: Store, model: nn.Module, index: int = 0) -> tuple[Round, Mas
     work.mkdir(parents=True)
     (work / "model.onnx").write_bytes(b"network")
     (work / "checkpoint.pt").write_bytes(b"unfinished")
-    return store.finish(Round(index, 0.5, 0.9, 17, CHECK, {"model.onnx": "0"}, work), mask, saved(model)), mask
+    return store.finish(Round(index, 0.5, 0.9, 17, CHECK, 1e-6, {"model.onnx": "0"}, work), mask, saved(model)), mask
 
 
 def test_a_round_comes_back_as_it_was(model, tmp_path):
