@@ -46,8 +46,9 @@ class Data:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """Least and largest pixel of the training images."""
-        return float(self.x_train.min()), float(self.x_train.max())
+        """Least and largest pixel of all images."""
+        parts = [x for x in (self.x_train, self.x_val, self.x_test) if len(x)]
+        return min(float(x.min()) for x in parts), max(float(x.max()) for x in parts)
 
 
 def digest_of(*tensors: Tensor) -> str:
