@@ -98,7 +98,7 @@ def evaluate(model: str | Path | bytes | Subject, x: Tensor, labels: Tensor, opt
     return Evaluation(
         subject.name, subject.sha256, len(subject.content), subject.parameters, subject.relus, subject.shape,
         subject.classes, options.eps, options.timeout, bench.method, tuple(map(str, options.attacks)), tuple(images),
-        _layers(bench.graph, list(bounds.values())))
+        _layers(subject.network.graph, bench.graph, list(bounds.values())))
 
 
 def _image(index: int, label: int, predicted: int, status: str | None, bound: dict | None, verdict: dict | None
@@ -114,12 +114,17 @@ def _image(index: int, label: int, predicted: int, status: str | None, bound: di
                  verdict["reason"])
 
 
-def _layers(graph: Graph, bounds: list[dict]) -> tuple[Layer, ...]:
+def _layers(declared: Graph, simplified: Graph, bounds: list[dict]) -> tuple[Layer, ...]:
+    """Every ReLU of the file counts, those too that simplification found to be constant: they have no unstable neuron.
+    """
+    places = {node.name: k for k, node in enumerate(relu_nodes(simplified))}
+    sizes = {node.name: math.prod(node.shape) for graph in (simplified, declared) for node in relu_nodes(graph)}
+    names = [*(node.name for node in relu_nodes(declared)), *places]
     found = []
-    for k, node in enumerate(relu_nodes(graph)):
-        means = [math.fsum(bound[what][k] for bound in bounds) / len(bounds) if bounds else 0.0
-                 for what in ("unstable", "area")]
-        found.append(Layer(node.name, math.prod(node.shape), *means))
+    for name in dict.fromkeys(names):
+        means = [math.fsum(bound[what][places[name]] for bound in bounds) / len(bounds)
+                 if bounds and name in places else 0.0 for what in ("unstable", "area")]
+        found.append(Layer(name, sizes[name], *means))
     return tuple(found)
 
 

@@ -1,5 +1,7 @@
 """Outcomes of small networks, consistent with each other and with brute force; interruptions lose nothing."""
 
+import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -96,6 +98,33 @@ def test_a_verifier_that_fails_leaves_the_image_undecided_unless_crown_proved_it
     assert {image.status for image in evaluation.asked} == {"verified", "undecided"}
     for image in evaluation.asked:
         assert (image.status == "verified") == image.crown and str(error) in image.reason
+
+
+def grafted(keep):
+    """Relu(z * keep) + z * (1 - keep) / 2 in the place of the first of two ReLU layers, as plain ONNX."""
+    model = onnx.load_model_from_string(network(scale=2.0))
+    keep = np.asarray(keep, np.float32)
+    nodes = list(model.graph.node)
+    first = next(k for k, node in enumerate(nodes) if node.op_type == "Relu")
+    z, y = nodes[first].input[0], nodes[first].output[0]
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in (
+        ("keep", keep), ("slope", (1 - keep) / 2)))
+    nodes[first : first + 1] = [
+        onnx.helper.make_node("Mul", [z, "keep"], ["masked"]), onnx.helper.make_node("Relu", ["masked"], ["kept"]),
+        onnx.helper.make_node("Mul", [z, "slope"], ["line"]), onnx.helper.make_node("Add", ["kept", "line"], [y])]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("kept", [0, 3, 10])
+def test_grafted_neurons_count_as_neurons_and_are_stable(kept):
+    model = grafted([1] * kept + [0] * (10 - kept))
+    x, y = labelled(model)
+    evaluation = evaluate(model, x, y, Options(0.1, attacks=(Attack("pgd", 1),), timeout=None))
+    assert [layer.neurons for layer in evaluation.layers] == [10, 8] and evaluation.relus == 18
+    assert evaluation.layers[0].unstable <= kept and (evaluation.layers[0].unstable > 0) == (kept > 0)
+    assert evaluation.layers[1].unstable > 0
 
 
 def test_no_images_are_no_trouble():
