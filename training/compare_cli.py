@@ -28,6 +28,7 @@ def compare(
     method: Annotated[str, typer.Option(help="engine, see `verify methods`")] = "portfolio",
     intermediate: Annotated[str, typer.Option(help="CROWN's bounds of hidden layers: crown or ibp")] = "crown",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    dtype: Annotated[str, typer.Option(help="of the bounds: auto, float32 or float64")] = "auto",
     steps: Annotated[int, typer.Option(help="gradient steps of each attack")] = 50,
     restarts: Annotated[int, typer.Option(help="random starts of each attack")] = 2,
     seed: Annotated[int, typer.Option(help="of the choice of images and of the attacks")] = 0,
@@ -49,7 +50,7 @@ def compare(
         _refuse(f"--out takes a folder, {out} is a file")
     attacks = tuple(Attack(kind, steps, restarts) for kind in ("pgd", "apgd-ce", "apgd-dlr"))
     options = Options(eps, attacks=attacks, timeout=timeout or None, method=method, intermediate=intermediate,
-                      device=device, seed=seed)
+                      device=device, dtype=dtype, seed=seed)
     controls = parse_controls(control or [])
     # Only test images are looked at.
     chosen = load(data, train=1, validation=0.0, test=parse_images(images), seed=seed)

@@ -32,6 +32,7 @@ from verify import engines
 from verify.budget import Budget
 from verify.errors import InvalidInput, VerifyError
 from verify.graph import Graph
+from verify.options import DTYPES
 from verify.pipeline import Problem, choose_device, choose_dtype, solve
 from verify.properties import robustness
 
@@ -67,6 +68,8 @@ class Options:
             raise InvalidInput(f"timeout must be a positive number of seconds or None, got {self.timeout}")
         if self.intermediate not in ("crown", "ibp"):
             raise InvalidInput(f"intermediate must be crown or ibp, got {self.intermediate!r}")
+        if self.dtype not in DTYPES:
+            raise InvalidInput(f"dtype must be {', '.join(DTYPES)}, got {self.dtype!r}")
         if self.method not in engines.names():
             raise InvalidInput(f"unknown method {self.method!r}; there are {', '.join(engines.names())}")
 

@@ -134,7 +134,7 @@ def test_no_images_are_no_trouble():
 
 
 @pytest.mark.parametrize("wrong", [{"eps": -1.0}, {"eps": 0.1, "timeout": 0.0}, {"eps": 0.1, "intermediate": "lp"},
-                                   {"eps": 0.1, "method": "nonsense"}])
+                                   {"eps": 0.1, "method": "nonsense"}, {"eps": 0.1, "dtype": "float16"}])
 def test_impossible_options_are_refused(wrong):
     with pytest.raises(InvalidInput):
         Options(**wrong)
