@@ -210,20 +210,25 @@ class _Schedule:
             restore(self.model, self.dense)
             self.model.eval()
             return
+        late = index == 0 and self.rewind.to == "epoch"
+        if late and not self._early.exists():
+            # A checkpoint from after that epoch does not hold its weights: once more from the start.
+            (work / "checkpoint.pt").unlink(missing_ok=True)
         restore(self.model, self._start(before))
         mask.apply(self.model)
         train(self.model, self.data, self.settings, run=work, after_step=keeper(mask),
-              on_epoch=self._watch if index == 0 and self.rewind.to == "epoch" else self.on_epoch)
-        path = self.store.run / "rewind.pt"
-        if index == 0 and self.rewind.to == "epoch" and not path.exists():
-            # Interrupted between the checkpoint of that epoch and our copy of it: once more from the start.
-            (work / "checkpoint.pt").unlink()
-            self._train(index, mask, before, work)
+              on_epoch=self._watch if late else self.on_epoch)
+
+    @property
+    def _early(self) -> Path:
+        """The weights of the epoch to rewind to."""
+        return self.store.run / "rewind.pt"
 
     def _watch(self, epoch: Epoch) -> None:
-        if epoch.number == self.rewind.epoch:
+        # Epochs that a checkpoint remembers are reported, too, with later weights in the model.
+        if epoch.number == self.rewind.epoch and not self._early.exists():
             state = dict(saved(self.model))
-            files.write(self.store.run / "rewind.pt", lambda temporary: torch.save(state, temporary))
+            files.write(self._early, lambda temporary: torch.save(state, temporary))
         self.on_epoch(epoch)
 
     def _start(self, before: list[Round]) -> State:
@@ -231,7 +236,7 @@ class _Schedule:
             return self.initial
         if self.rewind.to == "none":
             return before[-1].state()
-        return torch.load(self.store.run / "rewind.pt", weights_only=True)
+        return torch.load(self._early, weights_only=True)
 
     def _measured(self, index: int, mask: Mask, work: Path) -> Round:
         """Looks at the trained network and exports it."""
