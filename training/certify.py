@@ -153,7 +153,22 @@ def crown_verified(graph: Graph, x: Tensor, labels: Tensor, eps: float, **option
     return crown_bounded(graph, x, labels, eps, **options).verified
 
 
-def quick_verified(live: LiveNetwork, x: Tensor, labels: Tensor, eps: float, **options) -> Tensor:
+def quick_verified(live: LiveNetwork, x: Tensor, labels: Tensor, eps: float, *, intermediate: str = "crown",
+                   clip: Clip = PIXELS, batch: int | None = None) -> Tensor:
     """As `crown_verified`, for a module in training: the parameters as they are now, eval mode, their own dtype and
-    device, no rounding charged. For decisions on validation images, not for claims."""
-    return crown_verified(live.graph(detach=True), x, labels, eps, rigorous=False, **options)
+    device, no rounding charged. For decisions on validation images, not for claims.
+
+    Hidden layers get intervals first, and CROWN's bounds only for images that these leave open.
+    """
+    graph = live.graph(detach=True)
+    with torch.no_grad():
+        parts = (part.to(graph.device, graph.dtype).reshape(-1, *graph.input.shape) for part in x.split(LARGEST_BATCH))
+        scores = torch.cat([graph.evaluate(part).flatten(1) for part in parts])
+    found = torch.zeros(len(x), dtype=torch.bool)
+    left = (scores.argmax(1).cpu() == labels.cpu()).nonzero().squeeze(1)
+    for kind in ("ibp", "crown") if intermediate == "crown" else ("ibp",):
+        proved = crown_verified(graph, x[left], labels[left], eps, clip=clip, batch=batch, intermediate=kind,
+                                rigorous=False)
+        found[left[proved]] = True
+        left = left[~proved]
+    return found

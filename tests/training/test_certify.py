@@ -123,6 +123,7 @@ def test_quick_estimates_agree_with_rigorous_bounds(network, live):
     assert not bool((slow & ~quick).any()) and int((quick != slow).sum()) <= 1
     loose = quick_verified(live, x, y, 0.03, intermediate="ibp")
     assert not bool((loose & ~quick).any())
+    assert quick_verified(live, x[:0], y[:0], 0.03).shape == (0,)
 
 
 def test_nothing_to_do_and_wrong_shapes(live):
