@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pruning.channels import Channels, Rebuild, analyse, rebuilt, trace
-from pruning.merge import merged
+from pruning.merge import linears_merged, normalisations_folded
 from pruning.operations import rules_of
 from verify.bounds.crown import crown_bounds
 from verify.bounds.walk import Bounds, charges, forward
@@ -54,11 +54,13 @@ class LayerReport:
 
 @dataclass(frozen=True, eq=False)
 class LosslessReport:
-    """`lower`, `upper`: the box that the equality is about. `margin`: the smallest distance from 0 among the bounds
+    """`found_anything`: whether a neuron, a ReLU or a layer is gone (folded batch normalisations do not count).
+    `lower`, `upper`: the box that the equality is about. `margin`: the smallest distance from 0 among the bounds
     that were relied on (inf when none was). `difference`: largest on `SAMPLES` random points and corners of the box, in
     float64."""
 
     layers: tuple[LayerReport, ...]
+    found_anything: bool
     merges: tuple[str, ...]
     parameters: tuple[int, int]
     lower: Tensor
@@ -66,12 +68,6 @@ class LosslessReport:
     method: str
     margin: float
     difference: float
-
-    @property
-    def found_anything(self) -> bool:
-        """Whether the bounds removed a neuron or a ReLU, or anything else became smaller."""
-        return self.parameters[1] < self.parameters[0] or any(
-            layer.linear or layer.kept < layer.channels for layer in self.layers)
 
     def text(self) -> str:
         """For people, several lines."""
@@ -90,12 +86,13 @@ class LosslessReport:
 
 
 def lossless(module: nn.Module, input_shape: tuple[int, ...], box: Interval | tuple[Tensor, Tensor],
-             method: str = "crown") -> tuple[fx.GraphModule, LosslessReport]:
+             method: str = "crown", fold: bool = True) -> tuple[fx.GraphModule, LosslessReport]:
     """The smaller network that equals `module` (in eval mode) on `box`, and what was proved.
 
     `box`: lower and upper ends of the stated input domain, as the network takes them, of shape `input_shape` (or
-    anything that broadcasts to it). `method`: `crown`, or `ibp`, which is cheap and finds less. Outside the box the
-    networks may differ. Raises `InvalidInput`, or `UnsupportedOperator` naming the layer that has no bounds.
+    anything that broadcasts to it). `method`: `crown`, or `ibp`, which is cheap and finds less. `fold`: whether batch
+    normalisations go into the layers before them; False leaves them for further training. Outside the box the networks
+    may differ. Raises `InvalidInput`, or `UnsupportedOperator` naming the layer that has no bounds.
     """
     if method not in METHODS:
         raise InvalidInput(f"unknown bound method {method!r}: one of {', '.join(METHODS)}")
@@ -112,12 +109,15 @@ def lossless(module: nn.Module, input_shape: tuple[int, ...], box: Interval | tu
     linear = {node for node, (_, on) in proved.items()
               if node in channels.kept and bool(on[channels.kept[node]].all())}
     rules = tuple(replace(rule, again=_passed) if rule.node in linear else rule for rule in channels.rules)
-    small, merges = merged(rebuilt(replace(channels, rules=rules)))
+    cut = rebuilt(replace(channels, rules=rules))
+    small, folded = normalisations_folded(cut) if fold else (cut, ())
+    small, products = linears_merged(small)
     small.meta.update(input_shape=tuple(input_shape), box=(domain.lower[0, 0], domain.upper[0, 0]))
     layers = tuple(_layer(relu, pre[sites[relu]], channels, sites[relu], sites[relu] in linear) for relu in live.relus)
     report = LosslessReport(
-        layers, merges, tuple(sum(p.numel() for p in m.parameters()) for m in (module, small)), domain.lower[0, 0],
-        domain.upper[0, 0], method, _margin(pre, proved, channels, linear), _difference(module, small, domain))
+        layers, bool(linear or products) or _size(cut) < _size(module), folded + products,
+        (_size(module), _size(small)), domain.lower[0, 0], domain.upper[0, 0], method,
+        _margin(pre, proved, channels, linear), _difference(module, small, domain))
     return small, report
 
 
@@ -145,6 +145,10 @@ def _bounds(graph: Graph, domain: Interval, method: str) -> Bounds:
     with torch.no_grad():
         simple = forward(graph, domain)
         return simple if method == "ibp" else crown_bounds(graph, domain, CROWN, charges(graph, simple))
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _sites(traced: fx.GraphModule) -> dict[str, fx.Node]:

@@ -14,31 +14,43 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 @torch.no_grad()
-def merged(module: fx.GraphModule) -> tuple[fx.GraphModule, tuple[str, ...]]:
-    """A copy with fewer layers, in the sense of eval mode, and what was done, one line each.
+def normalisations_folded(module: fx.GraphModule) -> tuple[fx.GraphModule, tuple[str, ...]]:
+    """A copy where a batch normalisation (as in eval mode) has gone into the `Linear` or `Conv2d` before it that
+    nothing else reads; and what was done, one line each."""
+    new, done = copy.deepcopy(module), []
+    for node in list(new.graph.nodes):
+        first = _sole_layer(new, node)
+        if first is not None and isinstance(new.get_submodule(node.target), _NORMS):
+            layer = _normalised(new.get_submodule(first.target), new.get_submodule(node.target))
+            new.set_submodule(first.target, layer)
+            done.append(f"{node.target} into {first.target}")
+            node.replace_all_uses_with(first)
+            new.graph.erase_node(node)
+    return _cleaned(new), tuple(done)
 
-    A batch normalisation goes into the `Linear` or `Conv2d` before it that nothing else reads. A linear layer goes into
-    the linear layer behind it when that needs no more weights: W (o, m), V (m, i) become W V (o, i).
-    """
+
+@torch.no_grad()
+def linears_merged(module: fx.GraphModule) -> tuple[fx.GraphModule, tuple[str, ...]]:
+    """A copy where a linear layer has gone into the linear layer behind it, the only one that reads it, when that needs
+    no more weights: W (o, m), V (m, i) become W V (o, i); and what was done, one line each."""
     new, done = copy.deepcopy(module), []
     for node in list(new.graph.nodes):
         first = _sole_layer(new, node)
         if first is None:
             continue
         before, after = new.get_submodule(first.target), new.get_submodule(node.target)
-        if isinstance(after, _NORMS):
-            new.set_submodule(first.target, _normalised(before, after))
-            done.append(f"{node.target} into {first.target}")
-            node.replace_all_uses_with(first)
-            new.graph.erase_node(node)
-        elif type(after) is type(before) is nn.Linear and _smaller(before, after):
+        if type(after) is type(before) is nn.Linear and _smaller(before, after):
             new.set_submodule(node.target, _product(before, after))
             done.append(f"{first.target} into {node.target}")
             node.replace_input_with(first, first.args[0])
             new.graph.erase_node(first)
-    new.delete_all_unused_submodules()
-    new.recompile()
-    return new, tuple(done)
+    return _cleaned(new), tuple(done)
+
+
+def _cleaned(module: fx.GraphModule) -> fx.GraphModule:
+    module.delete_all_unused_submodules()
+    module.recompile()
+    return module
 
 
 def _sole_layer(module: fx.GraphModule, node: fx.Node) -> fx.Node | None:

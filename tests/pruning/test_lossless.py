@@ -120,13 +120,19 @@ def test_examples(path):
 
 
 def test_nothing_to_find_is_said():
-    net = build("cnn-tiny", (1, 8, 8), 10)
-    small, report = lossless(net.train(), (1, 8, 8), (torch.zeros(()), torch.ones(())))
-    assert "nothing can be removed: no neuron is stable over the whole domain" in report.text() or report.found_anything
-    assert len(report.merges) == 2 and small.training, "the batch normalisations are folded all the same"
-    plain = nn.Sequential(nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 2))
-    report = lossless(plain, (4,), (-torch.ones(4), torch.ones(4)))[1]
+    plain = nn.Sequential(nn.Linear(4, 3, bias=False), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2))
+    small, report = lossless(plain.train(), (4,), (-torch.ones(4), torch.ones(4)))
     assert not report.found_anything and report.margin == torch.inf and "nothing can be removed" in report.text()
+    assert report.merges == ("1 into 0",) and small.training, "the batch normalisation is folded all the same"
+
+
+def test_batch_normalisations_can_stay():
+    net = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2))
+    with torch.no_grad():
+        net[1].bias.copy_(torch.tensor([-9.0, 9, 0, 0, 0, 0]))
+    small, report = lossless(net, (4,), (-torch.ones(4), torch.ones(4)), fold=False)
+    assert report.merges == () and small.get_submodule("1").num_features == 5 and report.found_anything
+    assert_equal_on(net, small, -torch.ones(4), torch.ones(4), (4,))
 
 
 def test_after_pruning_it_removes_what_was_masked():

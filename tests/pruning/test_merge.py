@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from pruning.merge import merged
+from pruning.merge import linears_merged, normalisations_folded
 
 
 def check(module: nn.Module, *shape: int) -> tuple[nn.Module, tuple[str, ...]]:
@@ -17,9 +17,11 @@ def check(module: nn.Module, *shape: int) -> tuple[nn.Module, tuple[str, ...]]:
                 nn.init.normal_(part.weight)
                 nn.init.normal_(part.bias)
     module = module.double().eval()
-    new, done = merged(fx.symbolic_trace(module))
+    folded, done = normalisations_folded(fx.symbolic_trace(module))
+    new, products = linears_merged(folded)
+    done += products
     x = torch.randn(7, *shape, dtype=torch.float64)
-    assert torch.allclose(new(x), module(x), atol=1e-12)
+    assert torch.allclose(folded(x), module(x), atol=1e-12) and torch.allclose(new(x), module(x), atol=1e-12)
     return new, done
 
 
