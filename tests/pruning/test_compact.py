@@ -13,8 +13,13 @@ from pruning.channels import analyse, rebuilt, trace
 from pruning.compact import compact, compared, masked
 from pruning.operations import rules_of
 from tests.pruning.networks import Branches, Residual, random_network, zero_at_random
+from training.export import export_onnx
 from training.models import build
+from verify.bounds.crown import crown
 from verify.errors import InvalidInput, ShapeMismatch
+from verify.live import LiveNetwork
+from verify.onnx_import import load_network, simplify
+from verify.sets import Interval
 
 EXACT = 1e-10
 
@@ -84,6 +89,21 @@ def test_architectures(arch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(small.eval(), (torch.zeros(1, 3, 16, 16),), io.BytesIO(), opset_version=17, dynamo=False)
+
+
+@pytest.mark.parametrize("arch", ["cnn-tiny", "resnet-2b"])
+def test_bounds_of_masked_smaller_and_exported_network_agree(arch, tmp_path):
+    net = build(arch, (3, 16, 16), 10, [0.4, 0.5, 0.6], [0.2, 0.2, 0.3]).eval()
+    removed = {name: torch.arange(size) % 2 == 0 for name, size in list(sizes(net).items())[:-1]}
+    small = compact(net, (3, 16, 16), removed)
+    done = export_onnx(small, (3, 16, 16), tmp_path / "small.onnx")
+    assert done.max_difference < 1e-4
+    graphs = [LiveNetwork(masked(net, removed), (3, 16, 16)).graph(detach=True, dtype=torch.float64),
+              LiveNetwork(small, (3, 16, 16)).graph(detach=True, dtype=torch.float64),
+              simplify(load_network(done.path).graph)]
+    x = torch.rand(1, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    lower = [crown(graph, Interval(x - 0.01, x + 0.01))[0] for graph in graphs]
+    assert torch.allclose(lower[0], lower[1], atol=1e-8) and torch.allclose(lower[1], lower[2], atol=1e-4)
 
 
 def dead_channel(padding: int, constant: float) -> nn.Sequential:
