@@ -1,17 +1,23 @@
-"""How unstable neurons are around given images: the verifier's own root bounds, neuron by neuron.
+"""How unstable neurons are around given images: the verifier's own bounds, neuron by neuron.
 
-For every image the network is collapsed over the ball of radius eps as `verify run` does it (`verify.bounds.root`):
-CROWN bounds, with method `alpha-crown` then refined with slopes of their own. A neuron with l < 0 < u is unstable; the
-others, grafted ones included, are not in the collapsed network at all. Per neuron, means over the images of
+    crown         CROWN on batches of balls of radius eps, in the model's dtype, rounding not charged: fast
+    alpha-crown   the root bounds of `verify run`: every ball's collapsed network (`verify.bounds.root`), refined with
+                  slopes per neuron; image by image in float64: tighter and much slower
+
+A neuron with l < 0 < u is unstable. Neurons that are lines already read the constant 0 and are stable. Per neuron,
+means over the images of
 
     unstable   1 where it is unstable: the share of images
     area       -l u / (u - l), the height of the relaxation's triangle (its area is width / 2 times this)
     weighted   area times |coefficient of relu(z)| in the CROWN bound of the margin that is smallest: what this
                relaxation can cost that margin, as BaBSR scores splits (Bunel et al. 2020)
+
+Estimates that select neurons; no claim rests on them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,15 +25,21 @@ import torch
 from torch import Tensor, nn
 
 from grafting.sites import Site, relu_sites
+from training.certify import batch_size, margin_rows
 from verify.bounds.compact import CompactNetwork
+from verify.bounds.crown import crown_bounds, crown_rule
 from verify.bounds.dual import AscentOptions, DualProblem
 from verify.bounds.root import compact_root, refine
+from verify.bounds.walk import backward
 from verify.errors import InvalidInput
-from verify.graph import Graph
+from verify.graph import Graph, Node
 from verify.live import LiveNetwork
 from verify.onnx_import.simplify import simplify
 from verify.properties import robustness
 from verify.query import lower
+from verify.relaxations import TRAINING
+from verify.runtime import full_precision
+from verify.sets import Interval
 
 METHODS = ("alpha-crown", "crown")
 ITERATIONS = 10
@@ -53,27 +65,65 @@ def stability(model: nn.Module, input_shape: tuple[int, ...], x: Tensor, y: Tens
     if not len(x):
         raise InvalidInput("instability is measured around images; none were given")
     sites = relu_sites(model, input_shape)
-    live = LiveNetwork(model, input_shape)
+    live, sums = LiveNetwork(model, input_shape), _Sums(sites)
     names = live_names(live, sites)
+    with torch.no_grad(), full_precision():
+        if method == "crown":
+            _by_crown(live, names, x, y, eps, clip, sums)
+        else:
+            _by_alpha(live, names, x, y, eps, clip, sums)
+    return Stability(*({name: total.reshape(sites[name].shape) / len(x) for name, total in found.items()}
+                       for found in (sums.unstable, sums.area, sums.weighted)), method=method, images=len(x))
+
+
+class _Sums:
+    """Sums over images per site, flat."""
+
+    def __init__(self, sites: Mapping[str, Site]):
+        self.unstable, self.area, self.weighted = (
+            {name: torch.zeros(math.prod(site.shape), dtype=torch.float64) for name, site in sites.items()}
+            for _ in range(3))
+
+    def add(self, name: str, at: Tensor | slice, l: Tensor, u: Tensor, coefficient: Tensor) -> None:
+        """Pre-activation bounds (n, k) of neurons `at` on n images, and the coefficients of their outputs."""
+        open_ = (l < 0) & (u > 0)
+        area = torch.where(open_, -l * u / (u - l).clamp(min=torch.finfo(l.dtype).tiny), 0.0)
+        for total, value in ((self.unstable, open_), (self.area, area), (self.weighted, area * coefficient.abs())):
+            total[name][at] += value.double().sum(0).cpu()
+
+
+def _by_crown(live: LiveNetwork, names: Mapping[str, str], x: Tensor, y: Tensor, eps: float,
+              clip: tuple[float, float] | None, sums: _Sums) -> None:
+    graph = live.graph(detach=True, fold=True)
+    for images, labels in zip(x.split(batch_size(graph)), y.split(batch_size(graph)), strict=True):
+        center = images.to(graph.device, graph.dtype).unsqueeze(1)
+        box = Interval(center - eps, center + eps)
+        box = box if clip is None else Interval(box.lower.clamp(min=clip[0]), box.upper.clamp(max=clip[1]))
+        bounds, seen = crown_bounds(graph, box, TRAINING), {}
+        lines = crown_rule(bounds, TRAINING)
+
+        def rule(node: Node, rows: Tensor, lines=lines, seen=seen) -> tuple[Tensor, Tensor]:
+            seen[node.name] = rows
+            return lines(node, rows)
+
+        rows = margin_rows(labels.to(graph.device), graph[graph.output].shape, center)
+        worst = backward(graph, graph.output, rows, rule, rounded=False).minimum(box).argmin(1)
+        for node in graph.nonlinear:
+            pre = bounds[node.inputs[0]]
+            low, high = (side.flatten(1).expand(len(images), -1) for side in (pre.lower, pre.upper))
+            coefficient = seen[node.name][torch.arange(len(images), device=worst.device), worst].flatten(1)
+            sums.add(names[node.name], slice(None), low, high, coefficient)
+
+
+def _by_alpha(live: LiveNetwork, names: Mapping[str, str], x: Tensor, y: Tensor, eps: float,
+              clip: tuple[float, float] | None, sums: _Sums) -> None:
     graph = simplify(live.graph(detach=True, dtype=torch.float64))
-    sums = {kind: {name: torch.zeros(site.shape, dtype=torch.float64).flatten() for name, site in sites.items()}
-            for kind in ("unstable", "area", "weighted")}
-    with torch.no_grad():
-        for image, label in zip(x, y.tolist(), strict=True):
-            network = _collapsed(graph, image, label, eps, method, clip)
-            coefficients = _coefficients(network)
-            for layer in network.layers:
-                l, u = layer.lower, layer.upper
-                own = slice(layer.start - network.inputs, layer.start - network.inputs + layer.size)
-                open_ = (l < 0) & (u > 0)
-                area = torch.where(open_, -l * u / (u - l).clamp(min=torch.finfo(l.dtype).tiny), 0.0)
-                at = layer.neurons.cpu()
-                for kind, value in (("unstable", open_.double()), ("area", area),
-                                    ("weighted", area * coefficients[own].abs())):
-                    sums[kind][names[layer.node]].index_add_(0, at, value.cpu().double())
-    means = {kind: {name: total.reshape(sites[name].shape) / len(x) for name, total in found.items()}
-             for kind, found in sums.items()}
-    return Stability(**means, method=method, images=len(x))
+    for image, label in zip(x, y.tolist(), strict=True):
+        network = _collapsed(graph, image, label, eps, clip)
+        coefficients = _coefficients(network)
+        for layer in network.layers:
+            own = coefficients[layer.start - network.inputs :][: layer.size]
+            sums.add(names[layer.node], layer.neurons.cpu(), layer.lower[None], layer.upper[None], own[None])
 
 
 def live_names(live: LiveNetwork, sites: Mapping[str, Site]) -> dict[str, str]:
@@ -87,15 +137,14 @@ def live_names(live: LiveNetwork, sites: Mapping[str, Site]) -> dict[str, str]:
     return found
 
 
-def _collapsed(graph: Graph, image: Tensor, label: int, eps: float, method: str, clip: tuple[float, float] | None
-               ) -> CompactNetwork:
-    """The collapsed network over the ball around one image, with margins as rows."""
+def _collapsed(graph: Graph, image: Tensor, label: int, eps: float, clip: tuple[float, float] | None) -> CompactNetwork:
+    """The collapsed network over the ball around one image, refined, with margins as rows."""
     outputs = graph[graph.output].shape[-1]
     spec = robustness(image, eps, label, outputs, clip)
     query = lower(spec.cases[0], graph, spec)
     varying = torch.from_numpy(query.varying).to(graph.device)
     network = compact_root(query.graph, query.interval(), varying).network
-    return refine(network, AscentOptions(ITERATIONS, lr_alpha=0.25)) if method == "alpha-crown" else network
+    return refine(network, AscentOptions(ITERATIONS, lr_alpha=0.25))
 
 
 def _coefficients(network: CompactNetwork) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from grafting.graft import graft, selected
-from grafting.stability import stability
+from grafting.stability import METHODS, stability
 from tests.grafting.toys import SHAPE, Functional, conv, images, mlp
 from verify.bounds.crown import crown_bounds
 from verify.errors import InvalidInput
@@ -15,7 +15,8 @@ from verify.live import LiveNetwork
 from verify.sets import Interval
 
 
-def test_by_hand():
+@pytest.mark.parametrize("method", METHODS)
+def test_by_hand(method):
     """z = x1 + x2 in [0.3, 1.1], x1 - x2 in [-0.4, 0.4], 1 - x1 in [0.3, 0.7] for x = (0.5, 0.2) +- 0.2; the margin is
     relu(x1 + x2) - 3 relu(x1 - x2 - 0.3)."""
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)).double()
@@ -24,8 +25,8 @@ def test_by_hand():
         model[0].bias.copy_(torch.tensor([0.0, -0.3, 1.0]))
         model[2].weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 3.0, 0.0]]))
         model[2].bias.zero_()
-    found = stability(model, (2,), torch.tensor([[0.5, 0.2]]), torch.tensor([0]), 0.2, "crown")
     height = 0.4 * 0.4 / 0.8
+    found = stability(model, (2,), torch.tensor([[0.5, 0.2]]), torch.tensor([0]), 0.2, method)
     assert found.unstable["1"].tolist() == [0, 1, 0] and found.images == 1
     assert torch.allclose(found.area["1"], torch.tensor([0, height, 0], dtype=torch.float64), atol=1e-6)
     assert torch.allclose(found.weighted["1"], torch.tensor([0, 3 * height, 0], dtype=torch.float64), atol=1e-6)
@@ -42,21 +43,22 @@ def test_crown_counts_are_those_of_the_graph(build):
     for name, share in found.unstable.items():
         pre = bounds[live.before(name)]
         wanted = ((pre.lower < 0) & (pre.upper > 0)).double().mean(0)[0]
-        assert (share - wanted).abs().sum() <= 1, name  # CROWN forwards and collapsed need not agree on every neuron
+        assert (share - wanted).abs().sum() <= 0.25, name  # float32 against float64
     tighter = stability(model, SHAPE, x, y, eps, "alpha-crown")
     for name in found.area:
         assert (tighter.unstable[name] <= found.unstable[name]).all()
-        assert (tighter.area[name] <= found.area[name] + 1e-9).all()
+        assert (tighter.area[name] <= found.area[name] + 1e-5).all()
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("build", [mlp, conv, Functional])
-def test_grafted_neurons_are_not_unstable(build):
+def test_grafted_neurons_are_not_unstable(build, method):
     model, x = build(), images(20)
     y = model(x).argmax(1)
-    before = stability(model, SHAPE, x[:3], y[:3], 0.1)
+    before = stability(model, SHAPE, x[:3], y[:3], 0.1, method)
     masks = {name: share > 0 for name, share in before.unstable.items()}
     changed = graft(model, SHAPE, masks, calibration=x)
-    after = stability(changed, SHAPE, x[:3], y[:3], 0.1)
+    after = stability(changed, SHAPE, x[:3], y[:3], 0.1, method)
     for name, mask in selected(changed, SHAPE).items():
         assert not (mask & ((after.unstable[name] > 0) | (after.weighted[name] > 0))).any()
 
