@@ -2,7 +2,8 @@
 
     more-epochs   the network before, trained as the grafted one was fine-tuned
     random-mask   grafted at the same ratio, in the same rounds, at random, and fine-tuned the same
-    rs            the network before, trained the same with the RS regulariser (Xiao et al. 2019)
+    rs            the same architecture from fresh weights, trained as the network before was, with the RS regulariser
+                  (Xiao et al. 2019)
     ibp           the same architecture from fresh weights, trained with interval bounds
 
 Each has its folder with a checkpoint, and its network as `model.onnx`; one that is there is not trained again.
@@ -11,9 +12,11 @@ Each has its folder with a checkpoint, and its network as `model.onnx`; one that
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,19 +33,21 @@ from training.settings import Settings, settings_for
 
 RS = 0.1
 """Weight of the regulariser: on small networks from 0.01 on it shows, from 0.3 on it costs accuracy."""
+IBP_STEPS = 2000
+"""Fewer steps of the optimizer than this make a bad network of any, and no control."""
 
 
 @dataclass(frozen=True, eq=False)
 class Controls:
-    """`model` is the network before; `settings` those of its further training, `tuned` those of fine-tuning, `ibp`
-    those of the training with bounds; `context` and `choices` of the grafting."""
+    """`model` is the network before; `settings` of its further training, `tuned` of fine-tuning, `own` of a training
+    like its own; `context` and `choices` of the grafting."""
 
     folder: Path
     model: nn.Module
     data: Data
     settings: Settings
     tuned: Settings
-    ibp: Settings
+    own: Settings
     context: Context
     choices: Choices
 
@@ -67,10 +72,11 @@ class Controls:
         self._train(folder, copy.deepcopy(self.model), self.settings, on_epoch)
 
     def _regularised(self, folder: Path, on_epoch: Callable[[Epoch], None]) -> None:
-        self._train(folder, copy.deepcopy(self.model), replace(self.settings, rs=RS), on_epoch)
+        self._train(folder, fresh(self.model, self.own.seed), replace(self.own, rs=RS), on_epoch)
 
     def _certified(self, folder: Path, on_epoch: Callable[[Epoch], None]) -> None:
-        self._train(folder, fresh(self.model, self.settings.seed), self.ibp, on_epoch)
+        settings = ibp_settings(self.own, len(self.data.x_train))
+        self._train(folder, fresh(self.model, settings.seed), settings, on_epoch)
 
     def _random(self, folder: Path, on_epoch: Callable[[Epoch], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,10 +87,20 @@ class Controls:
         export_grafted(model.cpu(), self.data.input_shape, folder / NETWORK, self.data.x_train, self.context.eps)
 
 
-def ibp_settings(like: Settings, epochs: int) -> Settings:
-    """The recipe's defaults at the radius, seed and augmentation of `like`."""
-    return settings_for("ibp", eps=like.eps, epochs=epochs, seed=like.seed, device=like.device, batch=like.batch,
-                        flip=like.flip, shift=like.shift)
+def own_settings(known: Mapping[str, Any], recipe: str, eps: float, epochs: int, **changes: Any) -> Settings:
+    """Of a training like the network's own: `known` ones (a manifest's), where they are those of a training from the
+    start with this recipe; else the recipe's defaults with `epochs`."""
+    if known.get("recipe") == recipe:
+        return Settings(**{**known, "eps": eps, **changes})
+    return settings_for(recipe, eps=eps, epochs=epochs, **changes)
+
+
+def ibp_settings(like: Settings, images: int) -> Settings:
+    """The recipe's defaults with the radius, seed and augmentation of `like`, and as many epochs; more, where these
+    would be too few steps for the ramp."""
+    steps = math.ceil(images / like.batch)
+    return settings_for("ibp", eps=like.eps, epochs=max(like.epochs, math.ceil(IBP_STEPS / steps)), seed=like.seed,
+                        device=like.device, batch=like.batch, flip=like.flip, shift=like.shift)
 
 
 def fresh(model: nn.Module, seed: int) -> nn.Module:

@@ -26,7 +26,7 @@ from torch import nn
 
 from grafting.bridge import transfer
 from grafting.choices import Choices
-from grafting.controls import Controls, ibp_settings
+from grafting.controls import Controls, own_settings
 from grafting.export import ExportedGraft, export_grafted
 from grafting.finetune import finetune, finetune_settings
 from grafting.graft import selected
@@ -46,6 +46,8 @@ from verify.errors import InvalidInput
 from verify.onnx_import import load_network
 
 SELECTION, JOURNAL, REPORT = "selection.npz", "evaluation.jsonl", "report"
+RECIPE = "fgsm"
+"""Whose loss it is where nothing else is known: the paper's."""
 KEPT = ("gradalign", "trades_beta", "steps", "step_size", "start", "batch", "flip", "shift")
 """What fine-tuning takes over from the network's own training, where a manifest tells."""
 
@@ -170,7 +172,7 @@ def _settings(plan: Plan, loaded: LoadedModel, epochs: int | None = None) -> Set
     """Of the fine-tuning: the paper's, with the loss of the network's own training where its manifest tells, else that
     of `fgsm`."""
     choices, known = plan.choices, _known(loaded)
-    recipe = choices.recipe or known.get("recipe", "fgsm")
+    recipe = choices.recipe or known.get("recipe", RECIPE)
     kept = {name: known[name] for name in KEPT if name in known} if recipe == known.get("recipe") else {}
     count = choices.finetune_epochs if epochs is None else epochs
     return finetune_settings(recipe, choices.eps, max(count, 1), certified=choices.certified,
@@ -180,10 +182,11 @@ def _settings(plan: Plan, loaded: LoadedModel, epochs: int | None = None) -> Set
 def _controls(plan: Plan, loaded: LoadedModel, model: nn.Module) -> Controls:
     choices = plan.choices
     epochs = plan.control_epochs or choices.finetune_epochs or 10
-    settings = _settings(plan, loaded, epochs)
-    own = _known(loaded).get("epochs", max(30, 3 * epochs))
-    return Controls(plan.folder / "controls", model, plan.data, settings, _settings(plan, loaded),
-                    ibp_settings(settings, own), _context(plan, model), choices)
+    known = {} if "graft" in (loaded.manifest or {}) else _known(loaded)
+    recipe = choices.recipe or _known(loaded).get("recipe", RECIPE)
+    own = own_settings(known, recipe, choices.eps, max(30, 3 * epochs), seed=choices.seed, device=choices.device)
+    return Controls(plan.folder / "controls", model, plan.data, _settings(plan, loaded, epochs),
+                    _settings(plan, loaded), own, _context(plan, model), choices)
 
 
 def _known(loaded: LoadedModel) -> Mapping[str, Any]:

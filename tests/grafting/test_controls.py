@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+
 import torch
 
 import grafting.controls as module
-from grafting.controls import fresh, ibp_settings
-from grafting.run import _controls
+import grafting.run as run
+from grafting.controls import fresh, ibp_settings, own_settings
 from tests.grafting.runs import plan
 from tests.grafting.toys import conv
 from training.export import load_model
@@ -18,8 +19,9 @@ from verify.onnx_import import load_network
 def test_made_once(tmp_path, monkeypatch):
     p = plan(tmp_path, control_epochs=1, finetune_epochs=1)
     loaded = load_model(p.source)
-    monkeypatch.setattr(module, "ibp_settings", lambda like, epochs: settings_for("ibp", eps=0.05, epochs=1))
-    controls = _controls(p, loaded, loaded.module)
+    monkeypatch.setattr(module, "IBP_STEPS", 1)
+    monkeypatch.setattr(run, "own_settings", lambda *_, **__: settings_for("standard", eps=0.05, epochs=1))
+    controls = run._controls(p, loaded, loaded.module)
     said, epochs = [], []
     found = controls.make(said.append, epochs.append)
     assert list(found) == ["more-epochs", "random-mask", "rs", "ibp"] and len(said) == 4
@@ -29,7 +31,7 @@ def test_made_once(tmp_path, monkeypatch):
     neurons = [sum(map(g.neurons, g.nonlinear)) for g in (graph, load_network(found["rs"]).graph)]
     assert neurons == [36, 72]
     assert controls.make(said.append, epochs.append) == found and len(said) == 4
-    assert controls.settings.rs == 0 and controls.ibp.recipe == "ibp"
+    assert controls.settings.rs == controls.own.rs == 0
 
 
 def test_fresh_weights_come_from_the_seed():
@@ -39,8 +41,12 @@ def test_fresh_weights_come_from_the_seed():
     assert not torch.equal(first[0].weight, model[0].weight) and torch.equal(first[1].running_mean, torch.zeros(3))
 
 
-@pytest.mark.parametrize("epochs", [3, 30])
-def test_ibp_settings(epochs):
-    found = ibp_settings(settings_for("fgsm", eps=0.2, seed=4, batch=16, shift=1), epochs)
-    assert (found.recipe, found.eps, found.epochs, found.seed, found.shift) == ("ibp", 0.2, epochs, 4, 1)
-    assert found.ramp[1] > 0
+def test_settings_of_trainings_from_the_start():
+    like = settings_for("fgsm", eps=0.2, seed=4, batch=16, shift=1, epochs=7)
+    found = ibp_settings(like, 1600)
+    assert (found.recipe, found.eps, found.epochs, found.seed, found.shift) == ("ibp", 0.2, 20, 4, 1)
+    assert ibp_settings(like, 16000).epochs == 7 and found.ramp[1] > 0
+    again = own_settings(like.as_dict(), "fgsm", 0.1, 30, seed=5)
+    assert again == replace(like, eps=0.1, seed=5)
+    assert own_settings(like.as_dict(), "trades", 0.1, 30, seed=5) == settings_for("trades", eps=0.1, epochs=30, seed=5)
+    assert own_settings({}, "fgsm", 0.1, 30) == settings_for("fgsm", eps=0.1, epochs=30)

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+import grafting.controls as controls
 import grafting.run as module
 from grafting.run import Watch, execute
 from tests.grafting.runs import plan
 from tests.grafting.toys import SHAPE
 from training.export import export_onnx, load_model, read_manifest
+from training.settings import settings_for
 from verify.errors import InvalidInput
 
 
@@ -66,7 +68,9 @@ def test_a_ratio_of_zero_is_the_network_before(tmp_path):
     assert before.unstable == pytest.approx(after.unstable)
 
 
-def test_controls_are_in_the_report(tmp_path):
+def test_controls_are_in_the_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(controls, "IBP_STEPS", 1)
+    monkeypatch.setattr(module, "own_settings", lambda *_, **__: settings_for("standard", eps=0.05, epochs=1))
     p = plan(tmp_path, controls=True, control_epochs=1)
     done = execute(p)
     assert [e.name for e in done.comparison.entries if e.evaluation] == [
