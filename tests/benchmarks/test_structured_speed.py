@@ -49,13 +49,15 @@ def test_one_paired_run(capsys, tmp_path):
 
 def test_ratios_are_per_image():
     def row(image, network, seconds, verdict="verified"):
-        return [Row(image, method, network, 0, verdict, "", seconds) for method in METHODS]
+        return [Row(image, method, network, 0, verdict, "", seconds, seconds / 2) for method in METHODS]
 
     rows = [one for k, scale in enumerate((1.0, 3.0, 5.0)) for name, seconds in
             (("dense", 8), ("masked", 4), ("convs", 2), ("all", 1)) for one in row(k, name, seconds * scale)]
     line = report(rows).splitlines()[4]
-    assert line.split() == ["all", "3", "3", "0", "0", "8.00", "8.00", "-", "8.00", "4.00", "4.00", "-", "4.00"]
-    assert as_csv(rows[:1]) == "image,method,network,position,verdict,reason,seconds\n0,crown,dense,0,verified,,8.0\n"
+    ratios = "8.00 (8.00 - 8.00) 4.00 (4.00 - 4.00)"
+    assert " ".join(line.split()) == f"all 3 0 0 3 {ratios} 1.5 {ratios}"
+    assert as_csv(rows[:1]).splitlines() == ["image,method,network,position,verdict,reason,seconds,processor",
+                                             "0,crown,dense,0,verified,,8.0,4.0"]
 
 
 def test_training_where_there_is_data(capsys, tmp_path):

@@ -144,6 +144,15 @@ def test_a_constant_branch_becomes_a_constant(bias):
     assert sum(b.numel() for b in small.buffers()) == (128 if bias else 0)
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.4])
+def test_a_difference_keeps_its_sign_when_the_left_side_is_constant(constant):
+    net = nn.Sequential(Residual(nn.Linear(4, 4), nn.Linear(4, 4), minus=True), nn.ReLU(), nn.Linear(4, 2)).double()
+    with torch.no_grad():
+        net[0].shortcut.weight.zero_()
+        net[0].shortcut.bias.fill_(constant)
+    assert sizes(check(net, (4,))) == {"0.body": 4, "2": 2}
+
+
 def test_a_layer_that_is_still_read_keeps_one_channel():
     net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
     small = check(net, (4,), {"2": marks(5, *range(5))})
