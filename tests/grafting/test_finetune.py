@@ -85,7 +85,7 @@ def test_resumes(tmp_path):
         finetune(parts, data(), settings(), run=tmp_path, on_epoch=interrupt)
     again = model()
     finetune(again, data(), settings(), run=tmp_path, on_epoch=interrupt)
-    assert seen == [1, 2] and all(torch.equal(a, b) for a, b in zip(state(whole).values(), state(again).values(),
+    assert seen[-1] == 2 and all(torch.equal(a, b) for a, b in zip(state(whole).values(), state(again).values(),
                                                                     strict=True))
 
 
