@@ -18,7 +18,22 @@ from torch import Tensor, fx, nn
 
 from verify.errors import InvalidInput
 from verify.live_call import Call, Make, Shape, Values
-from verify.ops import Add, Affine, Concat, Conv, Linear, Op, Relu, Reshape
+from verify.ops import (
+    Add,
+    Affine,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Gather,
+    Linear,
+    Op,
+    Relu,
+    Reshape,
+    Sigmoid,
+    Sum,
+    Tanh,
+    Transpose,
+)
 
 Translator = Callable[[Call], tuple[tuple[str, ...], Make] | None]
 
@@ -28,7 +43,15 @@ def _identity(call: Call) -> None:
 
 
 def _relu(call: Call):
-    return (call.names[call.node.args[0]],), lambda values: Relu()
+    return (call.names[call.node.args[0]],), lambda v: Relu()
+
+
+def _sigmoid(call: Call):
+    return (call.names[call.node.args[0]],), lambda v: Sigmoid()
+
+
+def _tanh(call: Call):
+    return (call.names[call.node.args[0]],), lambda v: Tanh()
 
 
 def _linear_layer(call: Call):
@@ -54,6 +77,13 @@ def _conv_layer(call: Call):
     return (call.names[call.node.args[0]],), lambda v: Conv(
         v.tensor(layer.weight), None if layer.bias is None else v.tensor(layer.bias), tuple(layer.stride), padding,
         tuple(layer.dilation), layer.groups)
+
+
+def _deconv_layer(call: Call):
+    layer = call.module
+    return (call.names[call.node.args[0]],), lambda v: ConvTranspose(
+        v.tensor(layer.weight), None if layer.bias is None else v.tensor(layer.bias), tuple(layer.stride),
+        _pair(layer.padding), tuple(layer.dilation), layer.groups, output_padding=_pair(layer.output_padding))
 
 
 def _conv(call: Call):
@@ -132,6 +162,39 @@ def _moved(call: Call, move: Callable[[Tensor], Tensor]):
         why = " ".join(str(error).split())
         raise call.refuse(f"does not fit a value of shape {list(call.given)} ({why})") from None
     return (call.names[call.node.args[0]],), lambda v: Reshape(shape)
+
+
+def _permute(call: Call):
+    order = call.arg(1, "dims")
+    order = order if isinstance(order, (tuple, list)) else call.node.args[1:]
+    perm = tuple(axis % len(call.given) for axis in order)
+    return (call.names[call.node.args[0]],), lambda v: Transpose(perm)
+
+
+def _sum_over(call: Call):
+    axes = call.arg(1, "dim")
+    if axes is None or not call.arg(2, "keepdim", False):
+        raise call.refuse("sums over named axes that stay (keepdim=True) have bounds here")
+    axes = tuple(axis % len(call.given) for axis in (axes if isinstance(axes, (tuple, list)) else (axes,)))
+    return (call.names[call.node.args[0]],), lambda v: Sum(axes)
+
+
+def _index_select(call: Call):
+    """Entries of a flat value (1, i)."""
+    indices = call.arg(2, "index")
+    if len(call.given) != 2 or call.arg(1, "dim") not in (1, -1) or not isinstance(indices, Tensor):
+        raise call.refuse("entries are selected from flat values, (n, i), by constant positions")
+    return (call.names[call.node.args[0]],), lambda v: Gather(indices.unsqueeze(0))
+
+
+def _pad(call: Call):
+    """Constants around a flat value (1, i)."""
+    sizes, mode, fill = call.arg(1, "pad"), call.arg(2, "mode", "constant"), call.arg(3, "value", 0.0) or 0.0
+    if len(call.given) != 2 or mode != "constant" or len(sizes) != 2:
+        raise call.refuse("flat values, (n, i), are padded with constants; images by the convolution behind")
+    indices = torch.arange(-sizes[0], call.given[1] + sizes[1]).unsqueeze(0)
+    indices = torch.where(indices < call.given[1], indices.clamp(min=-1), -1)
+    return (call.names[call.node.args[0]],), lambda v: Gather(indices.to(v.device), float(fill))
 
 
 def _pool_layer(call: Call):
@@ -231,7 +294,8 @@ def _check_constant(call: Call, constant: Any, value: fx.Node) -> None:
 _PLUS, _MINUS = _sum(1), _sum(-1)
 MODULES: Mapping[type, Callable] = MappingProxyType({
     nn.Linear: _linear_layer, nn.Conv2d: _conv_layer, nn.BatchNorm1d: _batch_norm, nn.BatchNorm2d: _batch_norm,
-    nn.ReLU: _relu, nn.Flatten: _flatten_layer, nn.Unflatten: _unflatten_layer, nn.AvgPool2d: _pool_layer,
+    nn.ReLU: _relu, nn.Sigmoid: _sigmoid, nn.Tanh: _tanh, nn.ConvTranspose2d: _deconv_layer,
+    nn.Flatten: _flatten_layer, nn.Unflatten: _unflatten_layer, nn.AvgPool2d: _pool_layer,
     nn.AdaptiveAvgPool2d: _global_pool_layer, nn.Identity: _identity, nn.Dropout: _identity, nn.Dropout2d: _identity,
 })
 FUNCTIONS: Mapping[Callable, Callable] = MappingProxyType({
@@ -240,9 +304,12 @@ FUNCTIONS: Mapping[Callable, Callable] = MappingProxyType({
     operator.truediv: _quotient, operator.itruediv: _quotient, torch.div: _quotient, operator.neg: _negated,
     torch.relu: _relu, F.relu: _relu, torch.flatten: _flatten, torch.reshape: _reshape, torch.cat: _cat,
     F.linear: _linear, F.conv2d: _conv, torch.conv2d: _conv, F.avg_pool2d: _pool_call, F.dropout: _identity,
+    F.pad: _pad, torch.index_select: _index_select, torch.permute: _permute, torch.sum: _sum_over,
+    torch.sigmoid: _sigmoid, torch.tanh: _tanh,
 })
 METHODS: Mapping[str, Callable] = MappingProxyType({
     "add": _PLUS, "sub": _MINUS, "mul": _product, "div": _quotient, "neg": _negated, "relu": _relu,
     "flatten": _flatten, "reshape": _reshape, "view": _reshape, "contiguous": _identity,
+    "permute": _permute, "sum": _sum_over, "sigmoid": _sigmoid, "tanh": _tanh,
 })
 IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv)

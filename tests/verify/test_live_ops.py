@@ -68,6 +68,10 @@ def test_every_spelling_has_the_values_of_torch():
         "sums": lambda y: (2 - y).sub(y).add(1) + torch.add(y, 0.5) - torch.sub(y, bias.sum()),
         "products": lambda y: -(2 * y.mul(3) * torch.arange(4.0)).div(2) / weight[0].exp(),
         "dropout": lambda y: F.dropout(y, 0.5, False).contiguous().neg().relu(),
+        "moves": lambda y: y.view(-1, 2, 1, 2).permute(0, 3, 1, 2).reshape(-1, 4),
+        "axes": lambda y: y.view(-1, 2, 2).sum(2, keepdim=True).flatten(1) * torch.ones(1, 2),
+        "parts": lambda y: torch.index_select(F.pad(y, (1, 2), "constant", 0.5), 1, torch.tensor([6, 0, 1, 1, 4])),
+        "smooth": lambda y: torch.sigmoid(y).tanh(),
         "in place": lambda y: F.relu(y * 1, inplace=True),
     }
     x = torch.randn(3, 4)
@@ -88,3 +92,39 @@ def test_layers_that_torch_derives_from_its_own():
     assert torch.allclose(live.graph().evaluate(x.unsqueeze(1)).squeeze(1), module(x), atol=1e-5)
     live.graph().evaluate(x.unsqueeze(1)).sum().backward()
     assert all(parameter.grad is not None for parameter in module.parameters())
+    module = nn.Sequential(nn.ConvTranspose2d(2, 3, 3, 2, 1, 1, bias=False), nn.Tanh(), nn.Sigmoid())
+    live, x = LiveNetwork(module, (2, 3, 3)), torch.rand(2, 2, 3, 3)
+    assert torch.allclose(live.graph().evaluate(x.unsqueeze(1)).squeeze(1), module(x), atol=1e-5)
+
+
+def test_imported_networks_have_live_bounds(tmp_path):
+    export = pytest.importorskip("training.export")
+    from training.from_onnx import load_module
+    from training.models import build
+
+    for arch in ("resnet-2b", "cnn-tiny"):
+        export.export_onnx(build(arch, (1, 8, 8), 3, [0.4], [0.3]), (1, 8, 8), tmp_path / "m.onnx")
+        module, x = load_module(tmp_path / "m.onnx"), torch.rand(2, 1, 8, 8)
+        live = LiveNetwork(module, (1, 8, 8))
+        assert torch.allclose(live.graph().evaluate(x.unsqueeze(1)).squeeze(1), module(x), atol=1e-5)
+        assert len(live.relus) == sum(isinstance(part, nn.ReLU) for part in module.modules())
+
+
+def test_refusals_of_moves():
+    for message, function in {
+        "padded with constants": lambda y: F.pad(y.view(-1, 2, 2), (1, 1)),
+        "selected from flat values": lambda y: torch.index_select(y.view(-1, 2, 2), 1, torch.tensor([0])),
+        "sums over named axes": lambda y: y.sum(1),
+    }.items():
+        with pytest.raises(UnsupportedOperator, match=message):
+            LiveNetwork(Applied(function), (4,))
+
+
+def test_weights_that_are_shared_or_scaled_keep_their_gradients():
+    module = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    module[2].weight = module[0].weight
+    live, x = LiveNetwork(module, (3,)), torch.rand(4, 3)
+    live.graph().evaluate(x.unsqueeze(1)).sum().backward()
+    found, module[0].weight.grad = module[0].weight.grad.clone(), None
+    module(x).sum().backward()
+    assert torch.allclose(found, module[0].weight.grad, atol=1e-5)

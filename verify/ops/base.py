@@ -39,6 +39,15 @@ def _moved(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     return moved
 
 
+def halved(given: Interval, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Lower + upper, upper - lower, weight, of which either the first two or the last one is halved: the smaller, it is
+    memory traffic that this costs."""
+    total, width = given.lower + given.upper, given.upper - given.lower
+    if weight.numel() < 2 * total.numel():
+        return total, width, weight * 0.5
+    return total * 0.5, width * 0.5, weight
+
+
 def none_if_empty(mask: Tensor) -> Tensor | None:
     """The mask, or None when nothing is set."""
     return mask if bool(mask.any()) else None

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 from verify.errors import ShapeMismatch
-from verify.ops.base import LinearOp, Shape, none_if_empty
+from verify.ops.base import LinearOp, Shape, halved, none_if_empty
 from verify.sets import Interval
 
 Pair = tuple[int, int]
@@ -48,10 +48,9 @@ class _ConvBase(LinearOp):
         return self._apply(radii[0], self.weight.abs(), None).clamp(min=0)
 
     def image(self, *inputs: Interval) -> Interval:
-        # The halves go into the weight: it is smaller than the values.
-        half, (given,) = self.weight * 0.5, inputs
-        center = self._apply(given.lower + given.upper, half, self.bias)
-        radius = self._apply(given.upper - given.lower, half.abs(), None)
+        total, width, weight = halved(inputs[0], self.weight)
+        center = self._apply(total, weight, self.bias)
+        radius = self._apply(width, weight.abs(), None)
         return Interval(center - radius, center + radius)
 
     def offset(self) -> Tensor | None:

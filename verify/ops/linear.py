@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from verify.errors import ShapeMismatch
-from verify.ops.base import LinearOp, Shape, none_if_empty
+from verify.ops.base import LinearOp, Shape, halved, none_if_empty
 from verify.sets import Interval, gamma
 
 
@@ -58,11 +58,10 @@ class Linear(LinearOp):
         return (coeff @ self.weight,)
 
     def image(self, *inputs: Interval) -> Interval:
-        # The halves go into the weight: it is smaller than the values.
-        half, (given,) = self.weight * 0.5, inputs
-        center = (given.lower + given.upper) @ half.T
+        total, width, weight = halved(inputs[0], self.weight)
+        center = total @ weight.T
         center = center if self.bias is None else center + self.bias
-        radius = (given.upper - given.lower) @ half.abs().T
+        radius = width @ weight.abs().T
         return Interval(center - radius, center + radius)
 
     def pull_back_offset(self, coeff: Tensor, wide: bool = True) -> Tensor | None:

@@ -20,5 +20,9 @@ class Relu(Op):
     def evaluate(self, *xs: Tensor) -> Tensor:
         return xs[0].clamp(min=0)
 
+    def image(self, *inputs: Interval) -> Interval:
+        # `relu` is differentiated in one pass over the values, `clamp` in two.
+        return Interval(inputs[0].lower.relu(), inputs[0].upper.relu())
+
     def interval(self, *inputs: Interval) -> Interval:
         return Interval(inputs[0].lower.clamp(min=0), inputs[0].upper.clamp(min=0))

@@ -11,7 +11,7 @@ from torch import Tensor
 from verify.errors import BrokenInvariant
 from verify.ops import Op, Relu, SShaped
 from verify.relaxations.base import Lines
-from verify.relaxations.relu import plain_relu_lines, relu_lines
+from verify.relaxations.relu import PlainReluLines, relu_lines
 from verify.relaxations.s_shaped import s_shaped_lines
 from verify.sets import Interval
 
@@ -39,7 +39,7 @@ def _lines(op: Op, pre: Interval, relaxer: Relaxer, name: str) -> Lines:
 @_lines.register
 def _(op: Relu, pre: Interval, relaxer: Relaxer, name: str) -> Lines:
     if not relaxer.rounded:
-        return plain_relu_lines(pre)
+        return PlainReluLines(pre)
     return relu_lines(pre, relaxer.alpha.get(name), relaxer.relu)
 
 

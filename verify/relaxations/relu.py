@@ -7,6 +7,7 @@ alpha-CROWN (Xu et al. 2021, alpha optimised).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
@@ -36,15 +37,59 @@ def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     return slope, torch.where(active | inactive, zero, intercept)
 
 
-def plain_relu_lines(pre: Interval) -> Lines:
-    """CROWN's lines up to rounding, in the fewest passes over the neurons: for training, never for a verdict.
+@dataclass(frozen=True)
+class PlainReluLines:
+    """CROWN's lines up to rounding, differentiated in few passes over the neurons: for training, never for a verdict.
 
     With l' = min(l, 0) and u' = max(u, 0) the formulas of unstable neurons hold for stable ones: the slope
     u' / (u' - l') is 1 or 0 and the intercept 0.
     """
-    lower, upper = pre.lower.clamp(max=0), pre.upper.clamp(min=0)
-    slope = upper / (upper - lower).clamp(min=torch.finfo(lower.dtype).tiny)
-    return Lines(_adaptive(pre), None, slope, -slope * lower)
+
+    pre: Interval
+
+    def pull_back(self, coeff: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Lines.pull_back`."""
+        lower, upper = self.pre.lower, self.pre.upper
+        n = max(len(coeff), len(lower))
+        return _PlainPullBack.apply(*(x.expand(n, *x.shape[1:]) if len(x) < n else x for x in (coeff, lower, upper)))
+
+
+class _PlainPullBack(torch.autograd.Function):
+    """Rows A (n, r, *shape) on relu(z), z in [l, u] (n, *shape) -> rows on z, and their offset (n, r).
+
+        rows = A+ [u > -l] + A- s,   offset = -(A- s) . l',   s = u' / d,   d = u' - l'
+
+    The gradients are written out because the chain of small operations costs three times the memory traffic.
+    """
+
+    @staticmethod
+    def forward(ctx, coeff: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        low, high = lower.clamp(max=0), upper.clamp(min=0)
+        width = (high - low).clamp_(min=torch.finfo(lower.dtype).tiny)
+        slope = high.div_(width)
+        negative = coeff.clamp(max=0).mul_(slope.unsqueeze(1))
+        offset = _row_dot(negative, low).neg_()
+        rows = coeff.clamp(min=0).mul_((upper > -lower).unsqueeze(1)).add_(negative)
+        ctx.save_for_backward(coeff, lower, upper, slope, width)
+        return rows, offset
+
+    @staticmethod
+    def backward(ctx, to_rows: Tensor, to_offset: Tensor) -> tuple[Tensor | None, ...]:
+        coeff, lower, upper, slope, width = ctx.saved_tensors
+        low, to_offset = lower.clamp(max=0), to_offset.reshape(*to_offset.shape, *[1] * (coeff.dim() - 2))
+        # What one more unit of A- s gains, (n, r, *shape).
+        gain = to_rows - to_offset * low.unsqueeze(1)
+        to_coeff = torch.where(coeff < 0, gain * slope.unsqueeze(1), to_rows * (upper > -lower).unsqueeze(1))
+        negative = coeff.clamp(max=0)
+        to_slope = gain.mul_(negative).sum(1).div_(width)
+        to_upper = (to_slope * low).div_(width).neg_().mul_(upper > 0)
+        to_lower = to_slope.mul_(slope).sub_(negative.mul_(to_offset).sum(1).mul_(slope)).mul_(lower < 0)
+        return to_coeff, to_lower, to_upper
+
+
+def _row_dot(rows: Tensor, line: Tensor) -> Tensor:
+    """(n, r, *shape) . (n, *shape) -> (n, r)."""
+    return (rows.flatten(2) @ line.flatten(1).unsqueeze(2)).squeeze(2)
 
 
 def _adaptive(pre: Interval) -> Tensor:

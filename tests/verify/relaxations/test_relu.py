@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from verify.relaxations.relu import LOWER_SLOPES, chord, plain_relu_lines, relu_lines
+from verify.relaxations.relu import LOWER_SLOPES, PlainReluLines, chord, relu_lines
 from verify.sets import Interval
 
 
@@ -33,12 +33,24 @@ def test_chord_is_differentiable():
     assert torch.autograd.gradcheck(lambda a, b: chord(Interval(a, b)), (low, high), atol=1e-5)
 
 
+def unstable_and_stable() -> tuple[Interval, torch.Tensor]:
+    """Random intervals and rows (n, r, *shape) = (4, 3, 2, 25)."""
+    generator = torch.Generator().manual_seed(0)
+    ends = torch.randn(2, 4, 2, 25, dtype=torch.float64, generator=generator).sort(0).values
+    return Interval(ends[0], ends[1]), torch.randn(4, 3, 2, 25, dtype=torch.float64, generator=generator)
+
+
 def test_lines_for_training_are_the_rigorous_ones_up_to_rounding():
-    ends = torch.randn(2, 4, 50, dtype=torch.float64).sort(0).values
-    ends[:, 0, :3] = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    pre = Interval(ends[0], ends[1])
-    found, expected = plain_relu_lines(pre), relu_lines(pre)
-    touched = (pre.lower == 0) & (pre.upper == 0)
-    for a, b in ((found.lower_slope, expected.lower_slope), (found.upper_slope, expected.upper_slope),
-                 (found.upper_intercept, expected.upper_intercept)):
-        assert torch.allclose(a[~touched], b[~touched], atol=1e-12)
+    pre, coeff = unstable_and_stable()
+    for found, expected in zip(PlainReluLines(pre).pull_back(coeff), relu_lines(pre).pull_back(coeff), strict=True):
+        assert torch.allclose(found, expected, atol=1e-12)
+    at_zero = Interval(torch.tensor([[-1.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]]))
+    rows, offset = PlainReluLines(at_zero).pull_back(torch.tensor([[[1.0, 1.0, 1.0]], ]))
+    assert rows.tolist() == [[[0.0, 1.0, 0.0]]] and offset.tolist() == [[0.0]]
+    assert PlainReluLines(at_zero).pull_back(-torch.ones(1, 1, 3))[0].tolist() == [[[0.0, -1.0, 0.0]]]
+
+
+def test_gradients_of_lines_for_training():
+    pre, coeff = unstable_and_stable()
+    inputs = [value.clone().requires_grad_() for value in (coeff, pre.lower, pre.upper)]
+    assert torch.autograd.gradcheck(lambda a, low, high: PlainReluLines(Interval(low, high)).pull_back(a), inputs)
