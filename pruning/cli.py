@@ -56,6 +56,8 @@ def prune(
     score_images: Annotated[int, typer.Option(help="training images that scores are computed on")] = 1024,
     check_images: Annotated[int, typer.Option(help="validation images that every round is attacked and bounded on"
                                               )] = 200,
+    bounds: Annotated[str, typer.Option(help="CROWN's bounds of hidden layers: crown, or ibp (looser, much faster on "
+                                             "large networks)")] = "crown",
     lossless: Annotated[str, typer.Option(help="bounds of the lossless passes before and after: off, ibp or crown"
                                           )] = "ibp",
     controls: Annotated[bool, typer.Option("--controls", help="train the controls: more epochs, random mask, RS "
@@ -90,7 +92,7 @@ def prune(
     plan = Plan(criterion, parse_ratios(remaining), structured, scope, exclude_first, exclude_last, per_layer,
                 when=when, rewind=rewind or ("init" if has_initial(loaded) else "none"), score_images=score_images,
                 check_images=check_images, max_drop_clean=max_drop_clean, max_drop_pgd=max_drop_pgd, patience=patience,
-                seed=settings.seed)
+                bounds=bounds, seed=settings.seed)
     images = load(data, validation=validation, train=train, seed=settings.seed)
     notes = [note for note in (split_note(loaded, images), eps_warning(settings.eps, images)) if note is not None]
     for note in notes:

@@ -34,9 +34,9 @@ class Mask:
 
     @staticmethod
     def ones(model: nn.Module, scope: Scope | None = None, structured: bool = False) -> Mask:
-        """Keeps everything: the mask of the dense network, over the tensors of `scope`."""
+        """Keeps everything: the mask of the dense network, over the tensors of `scope`. On the CPU."""
         found = prunable(model, scope or Scope(), structured)
-        keep = {layer.weight: torch.ones_like(parameter(model, layer.weight), dtype=torch.bool) for layer in found}
+        keep = {layer.weight: torch.ones(parameter(model, layer.weight).shape, dtype=torch.bool) for layer in found}
         along = {layer.weight: layer.along() for layer in found} if structured else {}
         return Mask("channel" if structured else "weight", MappingProxyType(keep), MappingProxyType(along))
 

@@ -48,8 +48,10 @@ def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return torch.cat(parts).cpu() if parts else torch.zeros(0, dtype=torch.bool)
 
 
-def checked(model: nn.Module, x: Tensor, y: Tensor, eps: float, count: int, seed: int = 0) -> Check:
+def checked(model: nn.Module, x: Tensor, y: Tensor, eps: float, count: int, seed: int = 0, bounds: str = "crown"
+            ) -> Check:
     """Measures a model on validation images x (n, c, h, w), y (n,), all for `clean` and `count` of them for the rest.
+    `bounds`: CROWN's bounds of hidden layers, `crown` or `ibp`.
 
     The model stays as it is. Raises `InvalidInput` without images."""
     if not len(x):
@@ -60,7 +62,7 @@ def checked(model: nn.Module, x: Tensor, y: Tensor, eps: float, count: int, seed
     part, labels = x[chosen].to(device), y[chosen].to(device)
     worst = attacked(still, part, labels, eps, ATTACKS, seed=seed)
     graph = LiveNetwork(still, tuple(x.shape[1:])).graph(detach=True, fold=True)
-    bounded = crown_bounded(graph, part, labels, eps, rigorous=False)
+    bounded = crown_bounded(graph, part, labels, eps, rigorous=False, intermediate=bounds)
     neurons = max(1, sum(bounded.neurons.values()))
     unstable = sum((counts.double().sum() for counts in bounded.unstable.values()), torch.zeros(())) / neurons
     return Check(len(x), float(correct(still, x, y).double().mean()), len(chosen),

@@ -32,6 +32,7 @@ from pruning.plan import Plan
 from pruning.rounds import Round, Store, digest
 from pruning.schedule import Rewind, State, restore, saved
 from training import files
+from training.checkpoint import PLACES
 from training.data import Data
 from training.export import export_onnx
 from training.loop import Epoch, silent, train
@@ -75,7 +76,7 @@ def prune(model: nn.Module, data: Data, settings: Settings, plan: Plan, run: Pat
     """
     schedule = _Schedule(model, data, settings, plan, Store(Path(run)), saved(model), dense, on_epoch)
     mask = schedule.check()
-    schedule.store.begin(schedule.identity(), schedule.initial)
+    schedule.store.begin(schedule.identity(), schedule.initial, schedule.defaults())
     rounds: list[Round] = []
     for index in range(len(plan.remaining) + 1):
         made = schedule.store.round(index) or schedule.make(index, mask, rounds)
@@ -159,9 +160,12 @@ class _Schedule:
 
     def identity(self) -> dict:
         """What makes a schedule the same."""
-        chosen = {name: value for name, value in self.settings.as_dict().items() if name not in ("device", "amp")}
-        return {"plan": self.plan.as_dict(), "settings": chosen, "data": self.data.digest,
+        return {"plan": self.plan.as_dict(), "settings": without_place(self.settings), "data": self.data.digest,
                 "initial": digest(self.initial), "dense": None if self.dense is None else digest(self.dense)}
+
+    def defaults(self) -> dict:
+        """What an option was that a folder's record does not know yet."""
+        return {"plan": Plan().as_dict(), "settings": without_place(Settings())}
 
     def make(self, index: int, mask: Mask, before: list[Round]) -> Round:
         """Carries out one round and stores it."""
@@ -194,7 +198,8 @@ class _Schedule:
         held = pick(len(data.x_val), plan.check_images, plan.seed)
         return Context(mask, data.x_train[score].to(device), data.y_train[score].to(device),
                        data.x_val[held].to(device), data.y_val[held].to(device), self.settings.eps, remaining,
-                       self.settings.batch, plan.seed, batch_statistics=plan.when == "init", learn=self._learn)
+                       self.settings.batch, plan.seed, batch_statistics=plan.when == "init", learn=self._learn,
+                       bounds=plan.bounds)
 
     def _learn(self, copied: nn.Module, context: Context) -> None:
         """Trains learned scores on the recipe's own objective at the full radius, with the published optimizer (Adam,
@@ -241,7 +246,8 @@ class _Schedule:
     def _measured(self, index: int, mask: Mask, work: Path) -> Round:
         """Looks at the trained network and exports it."""
         data, model = self.data, copy.deepcopy(self.model).cpu().eval()
-        look = checked(self.model, data.x_val, data.y_val, self.settings.eps, self.plan.check_images, self.plan.seed)
+        look = checked(self.model, data.x_val, data.y_val, self.settings.eps, self.plan.check_images, self.plan.seed,
+                       self.plan.bounds)
         points = data.x_val[pick(len(data.x_val), 16, self.plan.seed)]
         small = smaller(model, data.input_shape, self.plan.structured) if index else None
         names = ["model.onnx"] if small is None else ["masked.onnx", "model.onnx"]
@@ -253,6 +259,11 @@ class _Schedule:
             differences.append(compared(model, small, data.input_shape).own_difference)
         return Round(index, mask.remaining, mask.remaining_of(model), parameters, look, max(differences),
                      {one.path.name: one.sha256 for one in made}, work)
+
+
+def without_place(settings: Settings) -> dict:
+    """The settings that decide about results."""
+    return {name: value for name, value in settings.as_dict().items() if name not in PLACES}
 
 
 def keeper(mask: Mask) -> Callable[[nn.Module], None]:

@@ -68,13 +68,14 @@ class Store:
 
     run: Path
 
-    def begin(self, identity: Mapping[str, Any], initial: State) -> None:
+    def begin(self, identity: Mapping[str, Any], initial: State, defaults: Mapping[str, Any] | None = None) -> None:
         """Claims the folder for a schedule, or finds that it is the same one's. Raises `InvalidInput` when it holds
-        another schedule, naming the difference."""
+        another schedule, naming the difference. `defaults`: of the parts of `identity`, for a folder from before there
+        was an option."""
         path = self.run / "schedule.json"
         identity = json.loads(json.dumps(dict(identity)))
         if path.exists():
-            self._same(path, identity)
+            self._same(path, identity, defaults or {})
         elif self.run.exists() and any(self.run.iterdir()):
             raise InvalidInput(f"{self.run} is not empty and holds no schedule of pruning; choose another folder")
         else:
@@ -82,13 +83,14 @@ class Store:
         if not (self.run / "initial.pt").exists():
             files.write(self.run / "initial.pt", lambda temporary: torch.save(dict(initial), temporary))
 
-    def _same(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def _same(self, path: Path, identity: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InvalidInput(f"{path} cannot be read: {error}") from error
         for part in {**identity, **known}:
             old, new = known.get(part), identity.get(part)
+            old = {**defaults.get(part, {}), **old} if isinstance(old, dict) else old
             if old == new:
                 continue
             if isinstance(old, dict) and isinstance(new, dict):

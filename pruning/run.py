@@ -8,6 +8,7 @@
     evaluation.jsonl         finished parts of the report
     rounds.md, .csv, .png    the schedule: validation accuracies, both ratios, sizes
     report.*                 dense, pruned and controls on the same unseen test images
+    properties/              robustness of three test images as VNN-LIB files, for `verify run`
     manifest.json            written last: a folder with a manifest is a finished run
 
 An interrupted run goes on when it is asked for again.
@@ -41,11 +42,12 @@ from training.evaluate import Options
 from training.export import MANIFEST, NETWORK, Exported, LoadedModel, export_onnx, provenance, write_manifest
 from training.files import write_bytes, write_text
 from training.loop import Epoch, silent
+from training.properties import PROPERTIES, write_examples
 from training.settings import Settings
 from verify.errors import InvalidInput
 
 JOURNAL, LOSSLESS, DENSE = "evaluation.jsonl", "lossless", "dense"
-FOLDERS = ("rounds", "controls", LOSSLESS, DENSE)
+FOLDERS = ("rounds", "controls", LOSSLESS, DENSE, PROPERTIES)
 FILES = ("schedule.json", "initial.pt", "rewind.pt", NETWORK, JOURNAL, "images.csv", MANIFEST)
 PATTERNS = ("rounds.*", "report.*", "accuracy.*", "unstable.*")
 
@@ -106,13 +108,14 @@ def execute(work: Work, *, overwrite: bool = False, watch: Watch | None = None) 
     dense = work.folder / DENSE / NETWORK
     write_bytes(dense, pruned.dense.onnx.read_bytes())
     options = Options(work.settings.eps, attacks=(Attack("pgd", 40, 2),), timeout=work.timeout, seed=work.plan.seed,
-                      device=work.settings.device)
+                      intermediate=work.plan.bounds, device=work.settings.device)
     found = compare(dense, [pruned.onnx, *extra], controls, work.data, options,
                     journal=work.folder / JOURNAL, watch=watch.report, notes=notes)
     ticket = None
     if pruned.selected and work.plan.rewind != "none":
         ticket = judge([found.entries[0].evaluation], [found.entries[1].evaluation])
     write_report(found, work.folder)
+    write_examples(work.folder / PROPERTIES, found.entries[1].evaluation, work.data.x_test, work.data.y_test)
     write_rounds(pruned, work.plan, work.folder, notes, ticket)
     write_manifest(work.folder / MANIFEST, _manifest(work, pruned, found, ticket))
     return Finished(pruned, found, ticket)

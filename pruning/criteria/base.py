@@ -28,7 +28,8 @@ class Context:
     whose boxes of radius `eps` the neurons are bounded on. `remaining`: the ratio that is asked for. `loss` takes
     logits and labels to a mean. `batch_statistics`: normalise by the statistics of each batch, for a network before
     training, whose running statistics say nothing yet. `learn` trains what is not frozen in a module, in place, for the
-    criteria that learn scores; `epochs` and `lr` are for those where it is not given.
+    criteria that learn scores; `epochs` and `lr` are for those where it is not given. `bounds`: CROWN's bounds of
+    hidden layers, `crown` or `ibp`.
     """
 
     mask: Mask
@@ -45,6 +46,7 @@ class Context:
     epochs: int = 20
     lr: float = 0.01
     learn: Callable[[nn.Module, Context], None] | None = None
+    bounds: str = "crown"
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The training images in a random order that the seed fixes."""

@@ -19,7 +19,7 @@ def score(model: nn.Module, context: Context) -> Scores:
 
 
 def _unstable(boxes: Boxes, box: Interval, labels: Tensor) -> Mapping[str, Tensor]:
-    bounds = crown_bounds(boxes.graph, box)
+    bounds = crown_bounds(boxes.graph, box, intermediate=boxes.hidden)
     return {site.weight: (bounds[site.before].lower < 0) & (bounds[site.before].upper > 0) for site in boxes.sites}
 
 

@@ -35,11 +35,12 @@ class Site:
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """A masked network as a graph, and the sites of all pruned layers."""
+    """A masked network as a graph, and the sites of all pruned layers. `hidden`: CROWN's bounds of hidden layers."""
 
     live: LiveNetwork
     graph: Graph
     sites: tuple[Site, ...]
+    hidden: str = "crown"
 
     @staticmethod
     def of(model: nn.Module, context: Context, criterion: str) -> Boxes:
@@ -53,7 +54,7 @@ class Boxes:
             raise InvalidInput(f"criterion {criterion!r} needs a ReLU that reads each channel; behind {missing[0]!r} "
                                "there is none (or pooling or a reshape in between). Use another criterion or scope")
         sites = tuple(Site(weight, relus[weight], live.before(relus[weight])) for weight in context.mask.keep)
-        return Boxes(live, live.graph(detach=True, fold=True), sites)
+        return Boxes(live, live.graph(detach=True, fold=True), sites, context.bounds)
 
 
 Measure = Callable[[Boxes, Interval, Tensor], Mapping[str, Tensor]]

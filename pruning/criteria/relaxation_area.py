@@ -31,7 +31,7 @@ def score(model: nn.Module, context: Context) -> Scores:
 
 def _costs(boxes: Boxes, box: Interval, labels: Tensor) -> Mapping[str, Tensor]:
     graph = boxes.graph
-    bounds = crown_bounds(graph, box)
+    bounds = crown_bounds(graph, box, intermediate=boxes.hidden)
     rule, seen = crown_rule(bounds, CROWN), {}
 
     def recording(node: Node, coeff: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -40,7 +40,7 @@ def _costs(boxes: Boxes, box: Interval, labels: Tensor) -> Mapping[str, Tensor]:
 
     rows = margin_rows(labels, graph[graph.output].shape, box.lower)
     margins = backward(graph, graph.output, rows, recording).minimum(box)
-    worst, images = margins.argmin(1), torch.arange(len(labels))
+    worst, images = margins.argmin(1), torch.arange(len(labels), device=labels.device)
     found = {}
     for site in boxes.sites:
         coeff = seen[site.relu].expand(len(labels), *seen[site.relu].shape[1:])[images, worst]

@@ -33,6 +33,8 @@ def test_order_and_side_effects():
     assert checked(model, x, y, 0.02, 20) == found
     assert model.training and all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert checked(model, x, y, 0.5, 20).unstable > found.unstable
+    deep = nn.Sequential(nn.Flatten(), nn.Linear(36, 9), nn.ReLU(), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 3))
+    assert checked(deep, x, y, 0.1, 20, bounds="ibp").unstable > checked(deep, x, y, 0.1, 20).unstable
 
 
 def test_no_validation_images():

@@ -11,7 +11,8 @@ from verify.errors import InvalidInput
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"when": "later"}, "'later'"), ({"score_images": 0}, "score_images must be at least 1"),
+    ({"bounds": "lp"}, "crown or ibp"), ({"when": "later"}, "'later'"),
+    ({"score_images": 0}, "score_images must be at least 1"),
     ({"score_epochs": 0}, "score_epochs"), ({"check_images": 0}, "check_images"),
     ({"max_drop_pgd": -0.1}, "max_drop_pgd"),
     ({"max_drop_clean": 5}, "max_drop_clean is a share"), ({"patience": -1}, "patience"), ({"seed": -1}, "seed"),

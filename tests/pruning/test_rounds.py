@@ -56,6 +56,10 @@ def test_a_folder_belongs_to_one_schedule(model, tmp_path):
         store.begin(identity | {"plan": {"criterion": "random", "seed": 1}}, saved(model))
     with pytest.raises(InvalidInput, match="another data: 'd' there, 'e' now"):
         store.begin(identity | {"data": "e"}, saved(model))
+    later = identity | {"plan": {**identity["plan"], "bounds": "crown"}}
+    store.begin(later, saved(model), {"plan": {"bounds": "crown"}})
+    with pytest.raises(InvalidInput, match=r"another plan.bounds: 'ibp' there"):
+        store.begin(later, saved(model), {"plan": {"bounds": "ibp"}})
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("")

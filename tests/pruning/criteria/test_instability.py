@@ -26,8 +26,9 @@ def test_bounds_are_those_of_crown():
     model[0].weight.data = torch.ones(2, 2)
     model[2].weight.data, model[2].bias.data = torch.tensor([[1.0, -1]]), torch.tensor([0.1])
     x, y = torch.tensor([[0.5, 0.5]]), torch.tensor([0])
-    found = score(model, Context(Mask.ones(model, Scope(), True), x, y, x_held=x, y_held=y, eps=0.4))
-    assert found["2.weight"].tolist() == [0]
+    for bounds, expected in (("crown", 0), ("ibp", -1)):
+        found = score(model, Context(Mask.ones(model, Scope(), True), x, y, x, y, eps=0.4, bounds=bounds))
+        assert found["2.weight"].tolist() == [expected]
 
 
 def test_space_is_averaged():
