@@ -1,6 +1,6 @@
 """How much faster is verification after structured pruning? Dense and compacted network on the same images, in turns.
 
-    python -m benchmarks.structured_speed [--data cifar.npz] [--images 8] [--eps 0.00392] [--out rows.csv]
+    python -m benchmarks.structured_speed [--data cifar.npz] [--images 8] [--eps 0.00196] [--out rows.csv]
 
 Four networks: `dense`, an architecture (CNN-B) as trained; `convs`, half the channels of each convolution removed,
 those of smallest L1 norm; `all`, half of the hidden neurons too; `masked`, the network of `all` with zeros instead of
@@ -71,9 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--arch", default="cnn-b", help="architecture")
     parser.add_argument("--size", type=int, default=32, help="height and width of random images")
     parser.add_argument("--images", type=int, default=8, help="images to decide")
-    parser.add_argument("--eps", type=float, default=1 / 255, help="radius, pixels in [0, 1]")
+    parser.add_argument("--eps", type=float, default=0.5 / 255, help="radius, pixels in [0, 1]")
     parser.add_argument("--epochs", type=int, default=4, help="training epochs of every network (with --data)")
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds per decision")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds per decision")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, training and random images")
     parser.add_argument("--out", type=Path, help="CSV file for all decisions")
     asked = parser.parse_args(arguments)
