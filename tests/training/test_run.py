@@ -39,7 +39,7 @@ def test_a_run_leaves_a_network_and_where_it_comes_from(tmp_path):
     assert low <= done.metrics["sample"]["crown"]["share"] <= high and phases
     rows = list(csv.DictReader((folder / "log.csv").open()))
     assert [int(row["number"]) for row in rows] == [epoch.number for epoch in seen] == [1, 2, 3]
-    assert {path.name for path in folder.iterdir()} <= set(FILES)
+    assert {path.name for path in folder.iterdir()} <= {*FILES, "properties"}
     assert (folder / "training.png").exists() == (not done.notes)
     loaded = load_model(folder)
     assert loaded.sha256 == manifest["sha256"] and loaded.build["arch"] == "mlp-1x12"
