@@ -5,10 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint install soundness
+.PHONY: demo chain test lint install soundness
 
 demo: $(STAMP)
 	@BIN=$(BIN) sh examples/demo.sh
+
+# Train, graft, prune, export, prove, check, compare.
+chain: $(STAMP)
+	@BIN=$(BIN) sh examples/chain.sh
 
 # One thread per worker: the workers already share the cores.
 test: $(STAMP)

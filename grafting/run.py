@@ -7,6 +7,7 @@
     model.onnx       the grafted network, which every claim is about
     evaluation.jsonl finished parts of the report
     report.*         before, after and controls on the same test images: md, csv, json, figures
+    properties/      robustness of three test images as VNN-LIB files, for `verify run`
     manifest.json    written last: a folder with a manifest is a finished run
 
 An interrupted run goes on when it is asked for again. Masks and lines come from training images, the report from test
@@ -40,6 +41,7 @@ from training.data import Data
 from training.evaluate import Options
 from training.export import MANIFEST, NETWORK, Exported, LoadedModel, digest, load_model, provenance, write_manifest
 from training.loop import Epoch, device_of, silent
+from training.properties import PROPERTIES, write_examples
 from training.run import RUN, claim
 from training.settings import Settings
 from verify.errors import InvalidInput
@@ -111,6 +113,7 @@ def execute(plan: Plan, *, overwrite: bool = False, watch: Watch | None = None) 
                     watch=watch.report, notes=notes)
     transferred = _transferred(plan, before, found, watch) if plan.transfer else None
     write_report(found, plan.folder)
+    write_examples(plan.folder / PROPERTIES, found.entries[1].evaluation, plan.data.x_test, plan.data.y_test)
     write_manifest(plan.folder / MANIFEST, _manifest(plan, before, loaded, exported, found, transferred))
     return Finished(exported, found, transferred)
 
@@ -127,7 +130,7 @@ def start(plan: Plan, original: str, overwrite: bool) -> None:
     if overwrite and folder.is_dir():
         for name in (RUN, SELECTION, NETWORK, JOURNAL, MANIFEST, *(path.name for path in folder.glob(f"{REPORT}.*"))):
             (folder / name).unlink(missing_ok=True)
-        for name in ("finetune", "controls"):
+        for name in ("finetune", "controls", PROPERTIES):
             shutil.rmtree(folder / name, ignore_errors=True)
     identity = {"graft": asdict(plan.choices), "original": original,
                 "data": {"name": plan.data.name, "digest": plan.data.digest}}

@@ -11,9 +11,14 @@ from pathlib import Path
 
 from torch import Tensor
 
+from training.evaluation import Evaluation
 from training.files import write_text
 
 DIGITS = 9
+PROPERTIES = "properties"
+"""The folder of a run that holds them."""
+ORDER = ("verified", "undecided", "falsified", "attacked")
+"""Which images make the more useful examples."""
 
 
 def robustness_text(image: Tensor, label: int, eps: float, classes: int, clip: tuple[float, float] = (0.0, 1.0)) -> str:
@@ -42,3 +47,12 @@ def write_properties(folder: Path, images: Tensor, labels: Tensor, numbers: list
     for path, image, label in zip(paths, images, labels.tolist(), strict=True):
         write_text(path, robustness_text(image, label, eps, classes))
     return paths
+
+
+def write_examples(folder: Path, evaluation: Evaluation, x: Tensor, labels: Tensor, count: int = 3) -> list[Path]:
+    """Properties of at most `count` of the images x (n, ...) that `evaluation` is about: verified ones first, then
+    those that withstood the attacks, so that there is something to prove; misclassified ones never."""
+    order = sorted((k for k, image in enumerate(evaluation.images) if image.status != "misclassified"),
+                   key=lambda k: ORDER.index(evaluation.images[k].status))[:count]
+    numbers = [evaluation.images[k].index for k in order]
+    return write_properties(folder, x[order], labels[order], numbers, evaluation.eps, evaluation.classes)

@@ -5,6 +5,7 @@
     log.csv         one line per epoch
     model.onnx, weights.pt, training.png
     evaluation.jsonl  finished parts of the final evaluation
+    properties/     robustness of three test images as VNN-LIB files, for `verify run`
     manifest.json   written last: a folder with a manifest is a finished run
 
 Every file appears whole or not at all. A run that was interrupted anywhere goes on when it is asked for again.
@@ -46,6 +47,7 @@ from training.export import (
 from training.files import write_json, write_text
 from training.loop import Epoch, accuracy, silent, train
 from training.models import build
+from training.properties import PROPERTIES, write_examples
 from training.settings import Settings
 from verify.errors import InvalidInput
 
@@ -156,7 +158,7 @@ def claim(folder: Path, identity: Mapping[str, Any], overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(f"--out takes a folder, {folder} is a file")
     if overwrite:
-        _remove([folder / name for name in FILES])
+        _remove([*(folder / name for name in FILES), *(folder / PROPERTIES).glob("image_*.vnnlib")])
     if (folder / MANIFEST).exists():
         read_manifest(folder)
         raise InvalidInput(f"{folder} holds a finished run; choose another folder, or --overwrite")
@@ -232,6 +234,8 @@ def _metrics(plan: Plan, module: nn.Module, exported: Exported, epochs: list[Epo
             done = evaluate(exported.path, data.x_test[part], data.y_test[part], options, watch=watch,
                             indices=part.tolist(), journal=plan.folder / JOURNAL)
             found[name] = summary(done)
+            if name == "sample":
+                write_examples(plan.folder / PROPERTIES, done, data.x_test[part], data.y_test[part])
     return found
 
 

@@ -33,7 +33,7 @@ class Grafting:
 
 
 def grafted(settings: Grafting) -> list[Row]:
-    """Per ratio one row before fine-tuning (least squares alone) and one after it."""
+    """Per ratio one row after fine-tuning, at `COMPLETE` also one before it: least squares alone."""
     from benchmarks.companions.networks import dense, measured
     from grafting.finetune import finetune, finetune_settings
     from grafting.scores import Context
@@ -46,7 +46,9 @@ def grafted(settings: Grafting) -> list[Row]:
     for ratio in settings.ratios:
         model, _ = graft_in_rounds(context, settings.score, ratio)
         name = f"{settings.score} {ratio:g}"
-        rows.append(measured(setup, data, model, f"{name} least squares", method=settings.score, asked=ratio, tuned=0))
+        if ratio == COMPLETE:
+            rows.append(measured(setup, data, model, f"{name} least squares", method=settings.score, asked=ratio,
+                                 tuned=0))
         finetune(model, data, finetune_settings("fgsm", setup.eps, EPOCHS, start="random", gradalign=0.0,
                                                 device="cpu", seed=setup.seed), run=setup.folder(name))
         rows.append(measured(setup, data, model, name, ratio == COMPLETE, method=settings.score, asked=ratio,

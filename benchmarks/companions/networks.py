@@ -26,8 +26,8 @@ ATTACKS = (Attack("pgd", 40, 2),)
 
 @dataclass(frozen=True)
 class Setup:
-    """One study. `eps` as in the papers for these images; `images` test images for attacks and CROWN, the first
-    `complete` of them also for the complete verifier, `timeout` seconds each, where a row asks for it.
+    """One study. `eps` as in the papers for these images; `images` test images for attacks, the first `bounded` of them
+    for CROWN, and the first `complete` for the complete verifier, `timeout` seconds each, where a row asks for it.
 
     `epochs`, `lr`: of every fgsm training (random start, no gradient alignment); `certified_epochs`: of the IBP
     control; `rs`: weight of the stability control; `work`: folder of networks and journals."""
@@ -39,6 +39,7 @@ class Setup:
     eps: float = 0.1
     train: int = 8800
     images: int = 200
+    bounded: int = 100
     complete: int = 50
     timeout: float = 2.0
     epochs: int = 5
@@ -93,16 +94,17 @@ def measured(setup: Setup, data: Data, model: nn.Module, name: str, complete: bo
 
 def row(setup: Setup, data: Data, path: Path, name: str, complete: bool = False, **columns: Any) -> Row:
     """The row of one ONNX file: shares of the test images, per-image flags, and what the complete verifier did."""
-    options = Options(setup.eps, attacks=ATTACKS, timeout=None, dtype="float32", seed=setup.seed)
+    options = Options(setup.eps, attacks=ATTACKS, timeout=None, dtype="float32", bounded=setup.bounded,
+                      seed=setup.seed)
     journal = setup.folder("journal.jsonl")
     found = evaluate(path, data.x_test, data.y_test, options, journal=journal)
     made: dict[str, Any] = {
         "method": name, **columns, "seed": setup.seed, "images": len(found.images),
-        "clean": found.share("clean"), "pgd": found.share("robust"), "crown": found.share("crown"),
+        "clean": found.share("clean"), "pgd": found.share("robust"), "crown": found.count("crown") / setup.bounded,
         "unstable": found.unstable / found.relus, "area": found.area, "parameters": found.parameters,
         "relus": found.relus, "bytes": path.stat().st_size, "sha256": found.sha256,
         "flags": {"clean": bits(found.flags("clean")), "pgd": bits(found.flags("robust")),
-                  "crown": bits(found.flags("crown"))},
+                  "crown": bits(found.flags("crown")[: setup.bounded])},
     }
     if complete:
         few = setup.complete

@@ -127,6 +127,15 @@ def test_grafted_neurons_count_as_neurons_and_are_stable(kept):
     assert evaluation.layers[1].unstable > 0
 
 
+def test_crown_looks_at_the_first_images_only_where_told_to():
+    x, y = labelled(network(), 12)
+    every, some = (evaluate(network(), x, y, Options(0.1, attacks=(Attack("pgd", 1),), timeout=None, bounded=bounded))
+                   for bounded in (None, 5))
+    assert some.flags("crown") == (*every.flags("crown")[:5], *[False] * 7)
+    assert some.flags("robust") == every.flags("robust")
+    assert all(image.crown_margin is None for image in some.images[5:])
+
+
 def test_no_images_are_no_trouble():
     x, y = labelled(network(), 6)
     evaluation = evaluate(network(), x[:0], y[:0], Options(0.1))
@@ -134,7 +143,8 @@ def test_no_images_are_no_trouble():
 
 
 @pytest.mark.parametrize("wrong", [{"eps": -1.0}, {"eps": 0.1, "timeout": 0.0}, {"eps": 0.1, "intermediate": "lp"},
-                                   {"eps": 0.1, "method": "nonsense"}, {"eps": 0.1, "dtype": "float16"}])
+                                   {"eps": 0.1, "method": "nonsense"}, {"eps": 0.1, "dtype": "float16"},
+                                   {"eps": 0.1, "bounded": -1}])
 def test_impossible_options_are_refused(wrong):
     with pytest.raises(InvalidInput):
         Options(**wrong)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 import verify
-from training.properties import robustness_text, write_properties
+from training.evaluation import Evaluation, Image
+from training.properties import robustness_text, write_examples, write_properties
 
 
 def test_the_box_contains_the_ball_tightly(tmp_path):
@@ -30,3 +31,14 @@ def test_limits_are_rounded_outward():
     pixel = Fraction(float(torch.tensor(1 / 3)))
     assert low <= pixel - Fraction(1e-3) < low + Fraction(1, 10**8)
     assert high >= pixel + Fraction(1e-3) > high - Fraction(1, 10**8)
+
+
+def test_examples_are_what_can_be_proved_first(tmp_path):
+    statuses = ("attacked", "misclassified", "undecided", "verified", "verified")
+    images = tuple(Image(10 + k, k % 2, k % 2, status) for k, status in enumerate(statuses))
+    found = Evaluation("n", "0" * 64, 1, 1, 1, (1, 1, 2), 2, 0.1, None, "CROWN", (), images, ())
+    x, labels = torch.rand(5, 1, 1, 2), torch.tensor([0, 1, 0, 1, 0])
+    names = [path.name for path in write_examples(tmp_path, found, x, labels, 3)]
+    assert names == ["image_13.vnnlib", "image_14.vnnlib", "image_12.vnnlib"]
+    assert (tmp_path / "image_13.vnnlib").read_text() == robustness_text(x[3], 1, 0.1, 2)
+    assert len(write_examples(tmp_path / "all", found, x, labels, 9)) == 4
