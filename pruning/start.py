@@ -55,7 +55,9 @@ def begin(loaded: LoadedModel, plan: Plan, method: str) -> Start:
         raise InvalidInput(f"cannot rewind to {plan.rewind}: the weights that this network was trained from are not "
                            "known (only a run of `verify train --arch` has them). Use --rewind none with --when "
                            "trained")
-    small, report = (None, None) if method == "off" else lossless(loaded.module, loaded.input_shape, DOMAIN, method)
+    # The training that follows wants its batch normalisations.
+    small, report = (None, None) if method == "off" else lossless(loaded.module, loaded.input_shape, DOMAIN, method,
+                                                                  fold=False)
     notes = () if report is None else (_note(report, applied=not needs),)
     if needs:
         dense = None if plan.rewind.startswith("epoch") else saved(loaded.module)
@@ -65,8 +67,7 @@ def begin(loaded: LoadedModel, plan: Plan, method: str) -> Start:
 
 
 def removed(report: LosslessReport) -> bool:
-    """Whether bounds removed a channel or a ReLU. (Normalisations that were folded away are no discovery, and cost the
-    training that follows.)"""
+    """Whether bounds removed a channel or a ReLU."""
     return any(layer.linear or layer.kept < layer.channels for layer in report.layers)
 
 
