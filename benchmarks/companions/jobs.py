@@ -63,6 +63,8 @@ def run(jobs: Iterable[Job], folder: Path, commit: str, workers: int = 1,
         waiting = {pool.submit(_timed, job): job for job in missing}
         for done in as_completed(waiting):
             job = waiting[done]
+            if done.exception() is not None:
+                pool.shutdown(cancel_futures=True)  # nobody would keep what the others find
             found, seconds = done.result()
             write_json(_place(folder, job), {"settings": job.description, "commit": commit, "seconds": seconds,
                                              "rows": found})

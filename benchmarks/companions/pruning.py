@@ -17,10 +17,10 @@ from benchmarks.companions.jobs import Job, Row
 from benchmarks.companions.tables import markdown, paired, percent, summary
 
 RATIOS = (0.5, 0.25, 0.12, 0.05)
-WEIGHTS, CHANNELS = ("random", "magnitude", "snip", "taylor"), ("random", "slimming")
+WEIGHTS, CHANNELS = ("random", "magnitude", "snip", "taylor"), ("random", "nrs")
 SCOPE = "all"  # on so small a network the convolutions alone are 4 % of the weights
 NRS = 0.1
-COMPLETE = ("random", "magnitude", "slimming")
+COMPLETE = ("random", "magnitude", "nrs")
 """Criteria whose last round also goes to the complete verifier."""
 
 

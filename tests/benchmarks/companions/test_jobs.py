@@ -42,3 +42,16 @@ def test_rows_of_other_settings_are_refused(tmp_path):
     run(jobs(tmp_path / "trace", (2,)), tmp_path / "study", "abc")
     with pytest.raises(InvalidInput, match=r"square-2.json was made with other settings \(trace\)"):
         run(jobs(tmp_path / "other", (2,)), tmp_path / "study", "abc")
+
+
+def fail(settings: Square) -> list[dict]:
+    raise InvalidInput(f"{settings.number} is no good")
+
+
+def test_a_failure_ends_the_study_and_keeps_what_was_finished(tmp_path):
+    trace = tmp_path / "trace"
+    bad = Job("bad", fail, Square(5, trace))
+    with pytest.raises(InvalidInput, match="5 is no good"):
+        run([*jobs(trace, (2,)), bad, *jobs(trace, range(10, 40))], tmp_path / "study", "abc")
+    assert (tmp_path / "study" / "rows" / "square-2.json").exists()
+    assert len(trace.read_text().split()) < 31
