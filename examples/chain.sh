@@ -23,10 +23,10 @@ step() {
     fi
 }
 
-step dense train fgsm --data digits --arch mlp-3x60 --eps 0.1 --epochs 30 --lr 0.05 --gradalign 0 --test 60 --complete 10 \
-    --timeout 2
-step grafted graft "$out/dense" --data digits --eps 0.1 --ratio 0.5 --finetune-epochs 5 --test 60 --timeout 2
-step pruned prune "$out/dense" --data digits --structured --criterion magnitude --remaining 0.6,0.4 --test 60 --timeout 2
+step dense train fgsm --data digits --arch mlp-3x60 --eps 0.1 --epochs 30 --lr 0.05 --gradalign 0 --test 40 --complete 5 \
+    --timeout 1
+step grafted graft "$out/dense" --data digits --eps 0.1 --ratio 0.5 --finetune-epochs 5 --test 20 --timeout 1
+step pruned prune "$out/dense" --data digits --structured --criterion magnitude --remaining 0.6,0.4 --test 20 --timeout 1
 
 for network in grafted pruned; do
     proved=no
@@ -48,6 +48,6 @@ for network in grafted pruned; do
         exit 1
     fi
 done
-show compare "$out/dense" "$out/grafted" "$out/pruned" --data digits --eps 0.1 --images 60 --timeout 2 --out "$out/report"
+show compare "$out/dense" "$out/grafted" "$out/pruned" --data digits --eps 0.1 --images 40 --timeout 1 --out "$out/report"
 echo
 echo "chain: trained, grafted and pruned; proofs checked; $out/report/report.md compares the three networks"
