@@ -12,34 +12,71 @@ small as it was. NaN of ours is a mismatch; a network that overflows by itself i
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from verify.errors import ImportMismatch, InvalidInput, ShapeMismatch
 from verify.onnx_import.model import Network
+from verify.onnx_import.part import Part, feeds, joined, slices
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 RELATIVE, ROUNDING, ABSOLUTE = 1e-4, 100.0, 1e-6
 
 
 def onnxruntime_outputs(network: Network, points: Tensor) -> Tensor:
     """onnxruntime on points (n, *input shape), one by one: float64 tensor (n, *output shape). Default optimisations."""
+    sessions = [_session(network, part) for part in network.parts]
+    found = [joined(_run(network, sessions, x)) for x in points.cpu().numpy()]
+    return torch.from_numpy(np.stack(found))
+
+
+def _session(network: Network, part: Part) -> InferenceSession:
     import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    with _refused(network):
+        return onnxruntime.InferenceSession(part.onnx, options, providers=["CPUExecutionProvider"])
+
+
+def _run(network: Network, sessions: Sequence[InferenceSession], x: np.ndarray) -> list[np.ndarray]:
+    """All outputs of all parts at the joint input x."""
+    found = []
+    for session, part, fed in zip(sessions, network.parts, feeds(network.parts, x), strict=True):
+        with _refused(network):
+            found += session.run([port.name for port in part.outputs], fed)
+    return found
+
+
+@contextmanager
+def _refused(network: Network) -> Iterator[None]:
+    """What onnxruntime cannot run is bad input."""
     from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
     known = (failures.Fail, failures.InvalidArgument, failures.InvalidGraph, failures.InvalidProtobuf,
              failures.NotImplemented, failures.RuntimeException)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    dtype = np.float64 if network.double else np.float32
     try:
-        session = onnxruntime.InferenceSession(network.onnx, options, providers=["CPUExecutionProvider"])
-        found = [session.run(None, {network.input_name: np.asarray(x, dtype)})[0] for x in points.cpu().numpy()]
+        yield
     except known as error:
         reason = " ".join(str(error).split())[:300]
         raise InvalidInput(f"{network.source}: onnxruntime cannot run the network: {reason}") from error
-    return torch.from_numpy(np.stack(found).astype(np.float64))
+
+
+def _representable(network: Network, points: Tensor) -> Tensor:
+    """The points with every entry rounded to the type of the input it belongs to, in float64."""
+    flat = points.to(torch.float64).reshape(len(points), -1).clone()
+    for port, where in zip(network.inputs, slices(network.inputs), strict=True):
+        if not port.double:
+            flat[:, where] = flat[:, where].float().double()
+    return flat.reshape(points.shape)
 
 
 def compare_with_onnxruntime(network: Network, points: Tensor) -> float:
@@ -50,7 +87,7 @@ def compare_with_onnxruntime(network: Network, points: Tensor) -> float:
     if points.dim() < 1 or tuple(points.shape[1:]) != network.input_shape or not len(points):
         raise ShapeMismatch(f"points of shape {list(points.shape)} do not fit input shape {list(network.input_shape)}")
     # What onnxruntime sees is the point rounded to the network's type; the graph must see the same.
-    points = points.to(torch.float64 if network.double else torch.float32)
+    points = _representable(network, points)
     theirs = onnxruntime_outputs(network, points)
     if not bool(torch.isfinite(theirs).all()):
         raise InvalidInput(

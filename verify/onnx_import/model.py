@@ -16,9 +16,10 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import ModelProto
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
-from verify.errors import InvalidInput, VerifyError
+from verify.errors import BrokenInvariant, InvalidInput, VerifyError
 from verify.graph import Graph
-from verify.onnx_import.translate import FLOATS, opset_of, real_input, translate
+from verify.onnx_import.part import Part, Port
+from verify.onnx_import.translate import opset_of, translate
 
 GZIP = b"\x1f\x8b"
 # The walk reports unknown operators together with all other blockers, and inputs without a shape by name.
@@ -26,23 +27,48 @@ LEFT_TO_THE_WALK = ("No Op registered", "Field 'shape' of 'type' is required but
 LFS_POINTER = b"version https://git-lfs"
 
 
+__all__ = ["Network", "Part", "Port", "from_bytes", "load_network"]
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
-    """An imported network. `graph` is not simplified; `onnx` is the whole model (weights included) for onnxruntime.
+    """An imported network, of one model or of several joined ones. `graph` is not simplified.
 
     `declared` is the same graph with the roundings that a float32 execution of the file's operators may make.
-
-    `double` tells that the network computes in float64; otherwise its own arithmetic is float32.
+    `parts` are the models, with their inputs and outputs in the order in which the graph's flat input and output hold
+    them (`verify.onnx_import.part`).
     """
 
     graph: Graph
-    onnx: bytes
+    parts: tuple[Part, ...]
     source: str
     opset: int
-    input_name: str
     operators: Counter[str]
-    double: bool
     declared: Graph
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return tuple(port for part in self.parts for port in part.inputs)
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return tuple(port for part in self.parts for port in part.outputs)
+
+    @property
+    def onnx(self) -> bytes:
+        """The model, where there is one."""
+        if len(self.parts) != 1:
+            raise BrokenInvariant(f"{self.source} has {len(self.parts)} models, each with bytes of its own")
+        return self.parts[0].onnx
+
+    @property
+    def input_name(self) -> str:
+        return ", ".join(port.name for port in self.inputs)
+
+    @property
+    def double(self) -> bool:
+        """Whether the network computes in float64, as far as its inputs tell; otherwise its arithmetic is float32."""
+        return any(port.double for port in self.inputs)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -71,15 +97,14 @@ def from_bytes(data: bytes, source: str = "bytes", directory: str | Path | None 
         if _load_external(model, directory):
             data = model.SerializeToString()
         model = _checked(model)
-        graph = translate(model)
+        found = translate(model)
     except EncodeError as error:
         raise InvalidInput(f"{source}: with its external weights the model exceeds 2 GB, the limit") from error
     except VerifyError as error:
         raise type(error)(f"{source}: {error}") from error
-    entry = real_input(model)
     return Network(
-        graph.over_reals(), data, source, opset_of(model), entry.name,
-        Counter(node.op_type for node in model.graph.node), FLOATS[entry.type.tensor_type.elem_type], graph,
+        found.graph.over_reals(), (Part("", data, found.inputs, found.outputs),), source, opset_of(model),
+        Counter(node.op_type for node in model.graph.node), found.graph,
     )
 
 

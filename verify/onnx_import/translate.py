@@ -16,10 +16,11 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 from verify.errors import InvalidInput, ShapeMismatch, UnsupportedOperator
 from verify.graph import Graph
 from verify.onnx_import import ops
-from verify.onnx_import.call import Builder, Call, Known, Value
+from verify.onnx_import.call import Builder, Call, Known, Value, Variable
 from verify.onnx_import.fold import constant_node, evaluate
+from verify.onnx_import.part import Port, joint_shape, slices
 from verify.onnx_import.registry import lookup
-from verify.ops import Constant, Input
+from verify.ops import Concat, Constant, Gather, Input, Reshape
 
 OPSETS = range(8, 25)
 FLOATS = MappingProxyType({onnx.TensorProto.FLOAT: False, onnx.TensorProto.DOUBLE: True})
@@ -27,6 +28,15 @@ FLOATS = MappingProxyType({onnx.TensorProto.FLOAT: False, onnx.TensorProto.DOUBL
 MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, RuntimeError, ArithmeticError)
 # Constants of these may be infinite and mean "no limit".
 LIMITS = frozenset({"Clip", "Min", "Max", "Where", "Pad"})
+
+
+@dataclass(frozen=True, eq=False)
+class Translated:
+    """The graph, and what its input and output stand for (`verify.onnx_import.part`)."""
+
+    graph: Graph
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,30 +58,24 @@ def opset_of(model: ModelProto) -> int:
     return opset
 
 
-def real_input(model: ModelProto) -> ValueInfoProto:
-    """The one input that is not an initialiser."""
+def real_inputs(model: ModelProto) -> list[ValueInfoProto]:
+    """The inputs that are no initialisers."""
     known = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in known]
-    if len(inputs) != 1:
-        names = [value.name for value in inputs]
-        raise UnsupportedOperator(f"the network has {len(inputs)} inputs {names}; exactly one is supported")
-    return inputs[0]
-
-
-def real_output(model: ModelProto) -> ValueInfoProto:
-    """The one output."""
-    outputs = model.graph.output
-    if len(outputs) != 1:
-        names = [value.name for value in outputs]
-        raise UnsupportedOperator(f"the network has {len(outputs)} outputs {names}; exactly one is supported")
-    return outputs[0]
+    if not inputs:
+        raise UnsupportedOperator("the network has no input; one or more float tensors would be accepted")
+    return inputs
 
 
 def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
     """The static shape; a dynamic first (batch) dimension becomes 1."""
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or tensor.elem_type not in FLOATS:
-        raise UnsupportedOperator(f"input {value.name!r} is not a float or double tensor; those are supported")
+        held = value.type.WhichOneof("value")
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower() if held == "tensor_type" else held
+        raise UnsupportedOperator(
+            f"input {value.name!r} holds {kind}; float and double tensors are supported (make others initialisers)"
+        )
     if not tensor.HasField("shape"):
         raise UnsupportedOperator(f"input {value.name!r} declares no shape; a shape with static sizes is needed")
     sizes = []
@@ -87,24 +91,60 @@ def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def translate(model: ModelProto) -> Graph:
+def translate(model: ModelProto) -> Translated:
     """The graph of primitives in float64; raises one `UnsupportedOperator` that lists every blocker."""
     state = _Translation(opset_of(model))
-    source, target = real_input(model), real_output(model)
-    shape = input_shape(source)
+    inputs = tuple(
+        Port(value.name, input_shape(value), FLOATS[value.type.tensor_type.elem_type]) for value in real_inputs(model)
+    )
     state.values.update(_initialisers(model))
-    state.values[source.name] = state.builder.add(source.name, Input(shape))
+    state.values.update(_entries(state.builder, inputs))
     for node in model.graph.node:
         for name, value in _guarded(state, node):
             state.values[name] = value
     if state.blockers:
         raise _refusal(state)
-    if target.name not in state.values:
-        raise InvalidInput(f"no node computes the output {target.name!r}")
-    output = state.values[target.name]
-    if isinstance(output, Known):
-        output = state.builder.add(target.name, Constant(torch.from_numpy(output.array.astype(np.float64))))
-    return Graph(tuple(state.builder.nodes), output.name).pruned()
+    found = [_output(state, value.name) for value in model.graph.output]
+    if not found:
+        raise InvalidInput("the network has no output")
+    output = _joint(state.builder, found)
+    graph = Graph(tuple(state.builder.nodes), output.name).pruned()
+    outputs = tuple(
+        Port(value.name, variable.shape, value.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE)
+        for value, variable in zip(model.graph.output, found, strict=True)
+    )
+    return Translated(graph, inputs, outputs)
+
+
+def _entries(builder: Builder, inputs: tuple[Port, ...]) -> dict[str, Variable]:
+    """The inputs as values: the graph's only input, or parts of it."""
+    if len(inputs) == 1:
+        return {inputs[0].name: builder.add(inputs[0].name, Input(inputs[0].shape))}
+    joint = builder.add("inputs", Input(joint_shape(inputs)))
+    index = torch.arange(joint.size)
+    return {
+        port.name: builder.add(port.name, Gather(index[where].reshape(port.shape)), joint)
+        for port, where in zip(inputs, slices(inputs), strict=True)
+    }
+
+
+def _output(state: _Translation, name: str) -> Variable:
+    if name not in state.values:
+        raise InvalidInput(f"no node computes the output {name!r}")
+    value = state.values[name]
+    if isinstance(value, Variable):
+        return value
+    if value.array.dtype.kind not in "biuf" or not np.isfinite(value.array).all():
+        raise UnsupportedOperator(f"the output {name!r} is a constant that holds no finite numbers")
+    return state.builder.add(name, Constant(torch.from_numpy(value.array.astype(np.float64))))
+
+
+def _joint(builder: Builder, outputs: list[Variable]) -> Variable:
+    """The only output, or all of them flat, one behind the other."""
+    if len(outputs) == 1:
+        return outputs[0]
+    flat = [builder.add(f"{value.name}~flat", Reshape((value.size,)), value) for value in outputs]
+    return builder.add("outputs", Concat(0), *flat)
 
 
 def _refusal(state: _Translation) -> UnsupportedOperator:

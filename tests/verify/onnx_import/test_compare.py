@@ -10,11 +10,11 @@ import torch
 from onnx import helper
 
 from tests.verify.onnx_import.models import constant, imported, model, single
-from verify.errors import ImportMismatch, InvalidInput, ShapeMismatch
-from verify.graph import Graph
+from verify.errors import BrokenInvariant, ImportMismatch, InvalidInput, ShapeMismatch
+from verify.graph import Graph, Node
 from verify.onnx_import import compare_with_onnxruntime
 from verify.onnx_import.compare import onnxruntime_outputs
-from verify.ops import Affine, Linear
+from verify.ops import Affine, Concat, Gather, Input, Linear, Reshape
 
 POINTS = torch.randn(4, 1, 3, generator=torch.Generator().manual_seed(1))
 
@@ -80,3 +80,24 @@ def test_a_network_that_overflows_by_itself_is_bad_input_not_a_bug():
     nodes = [helper.make_node("Mul", ["x", "c"], ["h"]), helper.make_node("Mul", ["h", "c"], ["y"])]
     with pytest.raises(InvalidInput, match="infinities or NaN"):
         compare_with_onnxruntime(imported(model(nodes, (1, 3), [constant("c", 1e30)])), POINTS)
+
+
+def test_networks_of_several_models_are_fed_their_slices():
+    """Two models side by side: the joint input holds both, the joint output is both."""
+    parts = tuple(replace(network().parts[0], name=name) for name in ("f", "g"))
+    nodes, one = [Node("x", Input((6,)), (), (6,))], network().graph
+    for name, begin in (("f", 0), ("g", 3)):
+        index = torch.arange(begin, begin + 3).reshape(1, 3)
+        nodes.append(Node(f"{name}/x", Gather(index), ("x",), (1, 3)))
+        nodes += [replace(node, name=f"{name}/{node.name}", inputs=tuple(f"{name}/{i}" for i in node.inputs))
+                  for node in one.nodes[1:]]
+        nodes.append(Node(f"{name}/flat", Reshape((3,)), (f"{name}/y",), (3,)))
+    nodes.append(Node("y", Concat(0), ("f/flat", "g/flat"), (6,)))
+    joint = replace(network(), parts=parts, graph=Graph(tuple(nodes), "y"))
+    points = torch.randn(4, 6, generator=torch.Generator().manual_seed(2))
+    assert compare_with_onnxruntime(joint, points) < 1e-5
+    swapped = replace(nodes[-1], inputs=("g/flat", "f/flat"))
+    with pytest.raises(ImportMismatch):
+        compare_with_onnxruntime(replace(joint, graph=Graph((*nodes[:-1], swapped), "y")), points)
+    with pytest.raises(BrokenInvariant, match="2 models"):
+        _ = joint.onnx

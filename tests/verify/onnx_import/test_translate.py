@@ -35,17 +35,53 @@ def test_no_batch_axis_and_a_larger_one():
     [
         (model([node("Relu", ["x"], ["y"])], (1, "width")), "width"),
         (model([node("Relu", ["x"], ["y"])], None), "no shape"),
-        (model([node("Add", ["a", "b"], ["y"])], (1, 3), inputs=("a", "b")), r"2 inputs \['a', 'b'\]"),
-        (
-            model([node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["z"])], (1, 3), outputs=("y", "z")),
-            r"2 outputs \['y', 'z'\]",
-        ),
-        (model([node("Identity", ["x"], ["y"])], (1, 3), elem=TensorProto.INT64), "float"),
+        (model([node("Identity", ["x"], ["y"])], (1, 3), elem=TensorProto.INT64), "input 'x' holds int64"),
+        (model([node("Not", ["x"], ["y"])], (1, 3), elem=TensorProto.BOOL), "input 'x' holds bool"),
+        (model([node("Relu", ["w"], ["y"])], (1,), [constant("w", [1.0])], inputs=()), "no input"),
     ],
 )
-def test_inputs_and_outputs_that_are_refused(proto, word):
+def test_inputs_that_are_refused(proto, word):
     with pytest.raises(UnsupportedOperator, match=word):
         imported(proto)
+
+
+def test_several_inputs_are_moves_from_one_flat_input():
+    """y = a W + b c, with one input that nothing reads; joint order is that of the model."""
+    nodes = [node("MatMul", ["a", "w"], ["h"]), node("Concat", ["h", "b"], ["y"], axis=1)]
+    graph = helper.make_graph(
+        nodes, "two",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+         for name, shape in (("unused", (2,)), ("a", ("N", 2)), ("b", (1, 3)), ("scalar", ()))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [constant("w", [[1.0, 2.0], [3.0, 4.0]])],
+    )
+    network = agrees(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8))
+    assert network.input_shape == (8,) and network.output_shape == (1, 5)
+    assert [(port.name, port.shape) for port in network.inputs] == [
+        ("unused", (2,)), ("a", (1, 2)), ("b", (1, 3)), ("scalar", ())]
+    assert ops_of(network) == ["Input", "Gather", "Gather", "Linear", "Concat"]
+    x = torch.tensor([[9, 9, 1, -1, 5, 6, 7, 9]], dtype=torch.float64)
+    assert network.graph.evaluate(x).tolist() == [[[-2.0, -2.0, 5.0, 6.0, 7.0]]]
+
+
+def test_several_outputs_are_one_flat_value():
+    nodes = [node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["z"])]
+    network = agrees(model(nodes, (1, 3), outputs=("z", "y", "x")))
+    assert network.output_shape == (9,) and [port.name for port in network.outputs] == ["z", "y", "x"]
+    x = torch.tensor([[[1.0, -2, 0]]], dtype=torch.float64)
+    assert network.graph.evaluate(x).tolist() == [[-1.0, 2.0, 0.0, 1.0, 0.0, 0.0, 1.0, -2.0, 0.0]]
+    assert network.outputs[0].shape == (1, 3) and not network.double
+
+
+def test_inputs_of_both_types():
+    nodes = [node("Cast", ["a"], ["f"], to=TensorProto.DOUBLE), node("Add", ["f", "b"], ["y"])]
+    graph = helper.make_graph(
+        nodes, "both",
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, (1, 2)),
+         helper.make_tensor_value_info("b", TensorProto.DOUBLE, (1, 2))],
+        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, (1, 2))],
+    )
+    network = agrees(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8))
+    assert network.double and [port.double for port in network.inputs] == [False, True] and network.outputs[0].double
 
 
 def test_all_blockers_at_once_alike_ones_together():
