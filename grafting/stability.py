@@ -102,7 +102,7 @@ def _by_crown(live: LiveNetwork, names: Mapping[str, str], x: Tensor, y: Tensor,
         bounds, seen = crown_bounds(graph, box, TRAINING), {}
         lines = crown_rule(bounds, TRAINING)
 
-        def rule(node: Node, rows: Tensor, lines=lines, seen=seen) -> tuple[Tensor, Tensor]:
+        def rule(node: Node, rows: Tensor, lines=lines, seen=seen) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
             seen[node.name] = rows
             return lines(node, rows)
 

@@ -51,6 +51,13 @@ class Float32Overflow(VerifyError):
     exit_code = 3
 
 
+class Unbounded(VerifyError):
+    """An operator without a finite bound on the range of its input (1 / x across 0, exp that overflows); carries no
+    verdict."""
+
+    exit_code = 3
+
+
 class InvalidCertificate(VerifyError):
     """A proof or witness that does not stand up to its check."""
 

@@ -34,7 +34,7 @@ def _costs(boxes: Boxes, box: Interval, labels: Tensor) -> Mapping[str, Tensor]:
     bounds = crown_bounds(graph, box, intermediate=boxes.hidden)
     rule, seen = crown_rule(bounds, CROWN), {}
 
-    def recording(node: Node, coeff: Tensor) -> tuple[Tensor, Tensor | None]:
+    def recording(node: Node, coeff: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None, Tensor | None]:
         seen[node.name] = coeff
         return rule(node, coeff)
 

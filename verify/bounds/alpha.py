@@ -29,7 +29,7 @@ def optimise_rows(graph: Graph, box: Interval, start: str, coeff: Tensor, bounds
     with torch.no_grad():
         first = {node.name: LOWER_SLOPES["adaptive"](bounds[node.inputs[0]]) for node in relus}
         alpha = {name: a.unsqueeze(1).expand(n, r, *a.shape[1:]).clone().requires_grad_() for name, a in first.items()}
-        best = backward(graph, start, coeff, crown_rule(bounds, CROWN), charges).minimum(box)
+        best = backward(graph, start, coeff, crown_rule(bounds, CROWN, charges is not None), charges).minimum(box)
     if not alpha:
         return best, CROWN
     optimiser = torch.optim.Adam(alpha.values(), lr=lr)
@@ -37,7 +37,8 @@ def optimise_rows(graph: Graph, box: Interval, start: str, coeff: Tensor, bounds
     kept = {name: a.detach().clone() for name, a in alpha.items()}
     for step in range(iterations + 1):
         with torch.enable_grad():
-            bound = backward(graph, start, coeff, crown_rule(bounds, Relaxer(alpha=alpha)), charges).minimum(box)
+            rule = crown_rule(bounds, Relaxer(alpha=alpha), charges is not None)
+            bound = backward(graph, start, coeff, rule, charges).minimum(box)
             loss = -bound.sum()
         with torch.no_grad():
             better = bound > best
@@ -57,11 +58,10 @@ def optimise_rows(graph: Graph, box: Interval, start: str, coeff: Tensor, bounds
     return best.detach(), Relaxer(alpha=kept)
 
 
-def _refine(graph: Graph, box: Interval, node: Node, bounds: Bounds, charges: Charges | None, settings: dict
-            ) -> Interval:
+def _refine(graph: Graph, box: Interval, node: Node, pre_name: str, bounds: Bounds, charges: Charges | None,
+            settings: dict) -> Interval:
     """CROWN first, then alpha for the neurons that are still unstable."""
-    pre_name = node.inputs[0]
-    pre = refine_by_crown(graph, box, node, bounds, CROWN, charges)
+    pre = refine_by_crown(graph, box, node, pre_name, bounds, CROWN, charges)
     indices = needs_bounds(node, pre)
     if indices.numel() == 0 or exact_by_intervals(graph, pre_name):
         return pre
@@ -80,10 +80,10 @@ def alpha_crown(graph: Graph, box: Interval, coeff: Tensor | None = None, iterat
     """Lower bounds (n, r) of output rows `coeff` (identity when None) and the intervals used; box (n, *input shape)."""
     settings = {"iterations": iterations, "lr": lr}
 
-    def refine(node: Node, known: Bounds) -> Interval:
+    def refine(node: Node, name: str, known: Bounds) -> Interval:
         if intermediate:
-            return _refine(graph, box, node, known, charges, settings)
-        return refine_by_crown(graph, box, node, known, CROWN, charges)
+            return _refine(graph, box, node, name, known, charges, settings)
+        return refine_by_crown(graph, box, node, name, known, CROWN, charges)
 
     with torch.no_grad():
         bounds = forward(graph, box, refine)

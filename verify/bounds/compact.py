@@ -6,14 +6,14 @@ connections disappear:
     z_i = M_i0 x + sum_{j<i} M_ij y_j + m_i,    y_j = f(z_j),    h = M_h0 x + sum_j M_hj y_j + m_h
 
 where z_i, y_i are the pre- and post-activations of the unstable neurons of layer i, x the inputs that vary, and h the
-rows of the property. The matrices come from one backward walk per layer that stops at unstable neurons and passes
+rows of the property. A neuron of several arguments (a product) has one z for each of them. The matrices come from one backward walk per layer that stops at unstable neurons and passes
 through active ones. Each row carries `error`, a bound on the rounding of its own computation over the whole box, so
 that what is proved about the collapsed network is proved about the network (`verify.bounds.walk`, charges).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,16 +23,21 @@ from torch import Tensor
 from verify.bounds.crown import chunk_rows, needs_bounds
 from verify.bounds.walk import Bounds, backward, charge, identity_rows
 from verify.budget import never
+from verify.errors import Unbounded
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
-from verify.ops import Input, Op, Relu, SShaped
+from verify.ops import Input, Op, Relu
 from verify.sets import Interval, gamma, underflow
+
+Rows = tuple[Tensor, Tensor, Tensor]
+"""Rows in collapsed form: weight (r, width), bias (r,), error (r,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class CompactLayer:
     """The unstable neurons of one nonlinear node. v = [x, y of layer 1, y of layer 2, ...]; this layer's outputs start
-    at column `start`. z = weight @ v[:start] + bias, exact within +-error; lower <= z <= upper (all (U,))."""
+    at column `start`. z = weight @ v[:start] + bias, exact within +-error; lower <= z <= upper (all (Z,)): the first
+    arguments of all U neurons, then the second ones."""
 
     node: str
     op: Op
@@ -47,6 +52,19 @@ class CompactLayer:
     @property
     def size(self) -> int:
         return self.neurons.numel()
+
+    @property
+    def slots(self) -> int:
+        """Arguments of all neurons."""
+        return self.bias.numel()
+
+    @property
+    def arity(self) -> int:
+        return self.slots // self.size
+
+    def pres(self, lower: Tensor, upper: Tensor) -> list[Interval]:
+        """Bounds (..., Z) of this layer's arguments, one interval (..., U) for each argument."""
+        return [Interval(*ends) for ends in zip(lower.chunk(self.arity, -1), upper.chunk(self.arity, -1), strict=True)]
 
     @property
     def columns(self) -> slice:
@@ -83,12 +101,26 @@ class CompactNetwork:
         return self.inputs + self.unstable
 
     @cached_property
+    def spans(self) -> tuple[tuple[CompactLayer, slice, slice], ...]:
+        """Every layer with the places of its neurons among all neurons and of its arguments among all arguments."""
+        found, u, z = [], 0, 0
+        for layer in self.layers:
+            found.append((layer, slice(u, u + layer.size), slice(z, z + layer.slots)))
+            u, z = u + layer.size, z + layer.slots
+        return tuple(found)
+
+    @property
+    def slots(self) -> int:
+        """Z: arguments of all neurons; as many as neurons unless some have two."""
+        return sum(layer.slots for layer in self.layers)
+
+    @cached_property
     def relu_only(self) -> bool:
         return all(isinstance(layer.op, Relu) for layer in self.layers)
 
     @property
     def lower(self) -> Tensor:
-        """Pre-activation lower bounds of all layers, (unstable,)."""
+        """Pre-activation lower bounds of all layers, (Z,)."""
         return torch.cat([layer.lower for layer in self.layers]) if self.layers else self.x_lower[:0]
 
     @property
@@ -139,8 +171,7 @@ class CompactNetwork:
         """Largest absolute value of every entry of v."""
         parts = [torch.maximum(self.x_lower.abs(), self.x_upper.abs())]
         for layer in self.layers:
-            out = layer.op.interval(Interval(layer.lower, layer.upper))
-            parts.append(out.magnitude)
+            parts.append(layer.op.interval(*layer.pres(layer.lower, layer.upper)).magnitude)
         return torch.cat(parts)
 
 
@@ -152,10 +183,10 @@ def _map_layer(layer: CompactLayer, move) -> CompactLayer:
 @dataclass(frozen=True, eq=False)
 class Cut:
     """Where backward walks stop in one nonlinear node: its layer (None when nothing is unstable) and the indicator of
-    its stable active neurons (*shape)."""
+    its stable active neurons (*shape), None when there are none."""
 
     layer: CompactLayer | None
-    active: Tensor
+    active: Tensor | None
 
 
 class Compactor:
@@ -190,20 +221,21 @@ class Compactor:
             if node.name == name:
                 break
 
-    def rows(self, name: str, coeff: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def rows(self, name: str, coeff: Tensor) -> Rows:
         """Rows `coeff` (1, r, *shape) on node `name`: (weight (r, width), bias (r,), error (r,))."""
         blocks: dict[str, Tensor] = {}
 
-        def rule(node: Node, rows: Tensor) -> tuple[Tensor, None]:
+        def rule(node: Node, rows: Tensor) -> tuple[tuple[Tensor | None, ...], None, None]:
             cut = self.cuts[node.name]
             if cut.layer is not None:
                 blocks[node.name] = rows.flatten(2)[0][:, cut.layer.neurons]
-            return rows * cut.active, None
+            below = None if cut.active is None else rows * cut.active
+            return tuple(below for _ in node.inputs), None, None
 
         form = backward(self.graph, name, coeff, rule, self.charges)
         return self._assemble(form, blocks)
 
-    def _assemble(self, form: LinearForm, blocks: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def _assemble(self, form: LinearForm, blocks: dict[str, Tensor]) -> Rows:
         x = form.coeff.flatten(2)[0]
         count = x.shape[0]
         weight = x.new_zeros(count, self.width)
@@ -223,27 +255,29 @@ class Compactor:
         error = form.error[0] + lost + unit * bias.abs() + underflow(x.dtype) * reach
         return weight, bias, error
 
-    def add(self, node: Node, pre: Interval, indices: Tensor, parts: tuple[Tensor, Tensor, Tensor] | None) -> None:
-        """Appends nonlinear `node` with pre-activation interval `pre`; `parts` are the rows of its flat `indices`."""
-        lower, upper = pre.lower.flatten(), pre.upper.flatten()
-        if isinstance(node.op, SShaped):
-            unstable, active = torch.ones_like(lower, dtype=torch.bool), torch.zeros_like(lower)
+    def add(self, node: Node, pres: Sequence[Interval], indices: Tensor, parts: Sequence[Rows]) -> None:
+        """Appends nonlinear `node` with an interval `pres` for every argument; `parts` are the rows of its flat
+        `indices`, for every argument. Raises `Unbounded` where a neuron has no finite bound."""
+        lower, upper = pres[0].lower.flatten(), pres[0].upper.flatten()
+        if isinstance(node.op, Relu):
+            unstable, on = (lower < 0) & (upper > 0), lower >= 0
+            active = on.to(lower.dtype).reshape(self.graph[node.name].shape) if bool(on.any()) else None
         else:
-            unstable, active = (lower < 0) & (upper > 0), (lower >= 0).to(lower.dtype)
+            unstable, active = torch.ones_like(lower, dtype=torch.bool), None
         neurons = unstable.nonzero().squeeze(1)
         layer = None
         if neurons.numel():
-            weight, bias, error = parts
             keep = torch.isin(indices, neurons)
-            layer = CompactLayer(node.name, node.op, neurons, self.width, weight[keep], bias[keep], error[keep],
-                                 lower[neurons], upper[neurons])
+            weight, bias, error = (torch.cat([part[keep] for part in column]) for column in zip(*parts, strict=True))
+            ends = [torch.cat([side.flatten()[neurons] for side in sides]) for sides in
+                    ([pre.lower for pre in pres], [pre.upper for pre in pres])]
+            layer = CompactLayer(node.name, node.op, neurons, self.width, weight, bias, error, *ends)
+            _require_bounded(layer)
             self.layers.append(layer)
-        self.cuts[node.name] = Cut(layer, active.reshape(self.graph[node.name].shape))
+        self.cuts[node.name] = Cut(layer, active)
 
-    def pre_rows(self, node: Node, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`rows` for single neurons of the input of `node`, in chunks under the row budget; `TimeoutError` between
-        chunks."""
-        name = node.inputs[0]
+    def pre_rows(self, name: str, indices: Tensor) -> Rows:
+        """`rows` for single entries of node `name`, in chunks under the row budget; `TimeoutError` between chunks."""
         step = chunk_rows(self.graph, 1, indices.numel())
         parts = []
         for part in indices.split(step):
@@ -257,7 +291,26 @@ class Compactor:
                               row_error)
 
     def candidates(self, node: Node, pre: Interval) -> Tensor:
-        """Flat indices of the neurons for which rows are needed: unstable ReLUs, all S-shaped neurons."""
-        if isinstance(node.op, SShaped):
-            return torch.arange(pre.lower[0].numel(), device=pre.lower.device)
-        return needs_bounds(node, pre)
+        """Flat indices of the neurons for which rows are needed: unstable ReLUs, all neurons of other kinds."""
+        if isinstance(node.op, Relu):
+            return needs_bounds(node, pre)
+        return torch.arange(pre.lower[0].numel(), device=pre.lower.device)
+
+
+def widened_rows(rows: Rows, width: int) -> Rows:
+    """The rows over more columns, which they do not read."""
+    weight, bias, error = rows
+    return torch.nn.functional.pad(weight, (0, width - weight.shape[1])), bias, error
+
+
+def _require_bounded(layer: CompactLayer) -> None:
+    image = layer.op.interval(*layer.pres(layer.lower, layer.upper))
+    finite = torch.isfinite(image.lower) & torch.isfinite(image.upper)
+    finite &= torch.isfinite(layer.lower + layer.upper).reshape(layer.arity, -1).all(0)
+    if bool(finite.all()):
+        return
+    at = int((~finite).nonzero()[0])
+    ranges = ", ".join(f"[{float(pre.lower[at]):.4g}, {float(pre.upper[at]):.4g}]"
+                       for pre in layer.pres(layer.lower, layer.upper))
+    raise Unbounded(f"node {layer.node!r}: {type(layer.op).__name__} has no finite bounds on {ranges} "
+                    f"(entry {int(layer.neurons[at])}{', and others' if int((~finite).sum()) > 1 else ''})")

@@ -12,24 +12,33 @@ import math
 import torch
 from torch import Tensor
 
-from verify.bounds.walk import Bounds, Charges, backward, exact_by_intervals, forward, identity_rows
+from verify.bounds.walk import Bounds, Charges, Rule, backward, exact_by_intervals, forward, identity_rows
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Relu
 from verify.relaxations import CROWN, Relaxer
-from verify.sets import Interval
+from verify.sets import Interval, gamma
 
 ROW_BYTES = 1 << 28
 
 
-def crown_rule(bounds: Bounds, relaxer: Relaxer):
-    """The backward rule that replaces every nonlinear node by its lines on `bounds`."""
+def crown_rule(bounds: Bounds, relaxer: Relaxer, charged: bool = False) -> Rule:
+    """The backward rule that replaces every nonlinear node by its lines on `bounds`; `charged` tells what their rounding
+    may have added."""
     lines = {}
 
-    def rule(node: Node, coeff: Tensor) -> tuple[Tensor, Tensor]:
+    def rule(node: Node, coeff: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
+        pres = [bounds[name] for name in node.inputs]
         if node.name not in lines:
-            lines[node.name] = relaxer.lines(node.name, node.op, bounds[node.inputs[0]])
-        return lines[node.name].pull_back(coeff)
+            lines[node.name] = relaxer.lines(node.name, node.op, *pres)
+        rows, offset = lines[node.name].pull_back(coeff)
+        lost = None
+        if charged and isinstance(node.op, Relu):
+            # All offsets have one sign: their sum is wrong by at most its own size times gamma.
+            lost = gamma(math.prod(node.shape), coeff.dtype) * offset.abs()
+        elif charged:
+            lost = lines[node.name].lost(coeff.detach(), *(pre.magnitude for pre in pres))
+        return rows if isinstance(rows, tuple) else (rows,), offset, lost
 
     return rule
 
@@ -48,15 +57,14 @@ def chunk_rows(graph: Graph, domains: int, rows: int, budget: int = ROW_BYTES) -
     return max(1, min(rows, budget // max(each, 1)))
 
 
-def refine_by_crown(graph: Graph, box: Interval, node: Node, bounds: Bounds, relaxer: Relaxer, charges: Charges | None
-                    ) -> Interval:
-    """The input interval of nonlinear `node`, tightened by CROWN rows for its unstable neurons."""
-    pre_name = node.inputs[0]
+def refine_by_crown(graph: Graph, box: Interval, node: Node, pre_name: str, bounds: Bounds, relaxer: Relaxer,
+                    charges: Charges | None) -> Interval:
+    """The interval of input `pre_name` of nonlinear `node`, tightened by CROWN rows for its unstable neurons."""
     pre = bounds[pre_name]
     indices = needs_bounds(node, pre)
     if indices.numel() == 0 or exact_by_intervals(graph, pre_name):
         return pre
-    rule = crown_rule(bounds, relaxer)
+    rule = crown_rule(bounds, relaxer, charges is not None)
     domains = box.lower.shape[0]
     step = chunk_rows(graph, domains, 2 * indices.numel())
     lower, upper = (side.flatten(1).expand(domains, -1) for side in (pre.lower, pre.upper))
@@ -77,13 +85,18 @@ def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges:
     """Intervals of every node; nonlinear nodes' inputs tightened by CROWN, or left as IBP found them
     (`intermediate="ibp"`, the CROWN-IBP of Zhang et al. 2020). `known`: intervals of a box that contains this one."""
 
-    def refine(node: Node, bounds: Bounds) -> Interval:
-        name = node.inputs[0]
+    whole: set[str] = set()  # values of which all entries have CROWN bounds: their next reader needs no others
+
+    def refine(node: Node, name: str, bounds: Bounds) -> Interval:
+        if name in whole:
+            return bounds[name]
         if known is not None:
             bounds = {**bounds, name: bounds[name].meet(known[name])}
         if intermediate == "ibp":
             return bounds[name]
-        return refine_by_crown(graph, box, node, bounds, relaxer, charges)
+        if not isinstance(node.op, Relu):
+            whole.add(name)
+        return refine_by_crown(graph, box, node, name, bounds, relaxer, charges)
 
     return forward(graph, box, refine, rounded=relaxer.rounded)
 
@@ -91,7 +104,8 @@ def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges:
 def output_form(graph: Graph, bounds: Bounds, coeff: Tensor, relaxer: Relaxer = CROWN, charges: Charges | None = None
                 ) -> LinearForm:
     """Rows (n or 1, r, *output shape) on the output as a linear form of the input."""
-    return backward(graph, graph.output, coeff, crown_rule(bounds, relaxer), charges, relaxer.rounded)
+    rule = crown_rule(bounds, relaxer, charges is not None)
+    return backward(graph, graph.output, coeff, rule, charges, relaxer.rounded)
 
 
 def crown(graph: Graph, box: Interval, coeff: Tensor | None = None, relaxer: Relaxer = CROWN,

@@ -1,7 +1,7 @@
 """alpha/beta-CROWN on the compacted network: the dual bound of many subproblems at once, with hand-written gradients.
 
 A subproblem fixes the signs of some unstable ReLUs. Its dual variables are, per neuron, the position of the lower line
-between two sound ones (alpha; for ReLU the slope itself), the same for the upper line of S-shaped neurons, a multiplier
+between two sound ones (alpha; for ReLU the slope itself), the same for the upper line of other neurons, a multiplier
 beta >= 0 for a split ReLU, and convex weights over the rows of a disjunct. Any values are sound: with a the coefficient
 that arrives on y_k,
 
@@ -9,27 +9,48 @@ that arrives on y_k,
     active:   a y  = (a - beta) z + beta z >= (a - beta) z           (z >= 0)
     inactive: a y  = 0 >= beta z                                     (z <= 0)
 
-and the bound is the minimum over the input box of what is left at the bottom. The gradient needs no graph (envelope
-theorem): let x* be the minimising corner and z, y the values of the *relaxed* network there (each neuron on the line
-its coefficient selects); then d bound / d lower_slope_k = a_k+ z_k, d bound / d beta_k = -sign_k z_k, and
-d bound / d weight_r = h_r. Sources: beta-CROWN (Wang et al. 2021), alpha-CROWN (Xu et al. 2021).
+and the bound is the minimum over the input box of what is left at the bottom. Of a curve only the slope is free: the
+intercept t(s) is the best one for it (`verify.relaxations.curve`). A product has a slope for each argument. Cuts of
+the range of any z (GenBaB, Shi et al. 2025) come as `Cuts`: low <= z <= high, and a multiplier beta of either sign,
 
-Letters: n subproblems, u unstable neurons of all layers, r rows, w = inputs + u entries of v.
+    s z >= (s - beta) z + beta+ low + beta- high.
+
+The gradient needs no graph (envelope theorem): let x* be the minimising corner and z, y the values of the *relaxed*
+network there (each neuron on the line its coefficient selects); then d bound / d lower_slope_k = a_k+ (z_k + t'(s)),
+d bound / d beta_k = -sign_k z_k (low - z, high - z), and d bound / d weight_r = h_r. Sources: beta-CROWN (Wang et al.
+2021), alpha-CROWN (Xu et al. 2021).
+
+Letters: n subproblems, u unstable neurons of all layers, z their arguments (u of them unless products are among them),
+r rows, w = inputs + u entries of v.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, singledispatch
 
 import torch
 from torch import Tensor
 
 from verify.bounds.compact import CompactLayer, CompactNetwork
-from verify.ops import SShaped
+from verify.errors import BrokenInvariant
+from verify.ops import Op, Product, Relu
+from verify.ops import SShaped as Curve
+from verify.relaxations.mccormick import balanced, corner_intercept, plane_slopes
 from verify.relaxations.relu import LOWER_SLOPES, chord
-from verify.relaxations.s_shaped import exact_intercept, s_shaped_slopes
+from verify.relaxations.s_shaped import _stationary, exact_intercept
+from verify.relaxations.s_shaped import s_shaped_slopes as candidate_slopes
 from verify.sets import Interval, gamma, underflow
+
+
+def support(op, pre, slope, lower):
+    point = _stationary(op, slope)
+    points = [torch.minimum(torch.maximum(p, pre.lower), pre.upper) for p in (pre.lower, pre.upper, point, -point)]
+    sign = 1.0 if lower else -1.0
+    values = torch.stack([sign * (op.evaluate(p) - slope * p) for p in points])
+    at = values.argmin(0, keepdim=True)
+    return exact_intercept(op, pre, slope, lower), torch.stack([p.expand_as(values[0]) for p in points]).gather(0, at)[0]
+
 
 SPARSE = 512
 """Layers of at least this many neurons are looked at for columns that a chunk of rows does not use."""
@@ -37,8 +58,9 @@ SPARSE = 512
 
 @dataclass(frozen=True, eq=False)
 class DualLines:
-    """Two lower and two upper lines per unstable neuron; `*_step` leads from the first to the second. Shapes (u,) or
-    (n, u). The intercept fields of ReLU's lower lines are zero."""
+    """Two lower and two upper lines per unstable neuron; `*_step` leads from the first to the second. Slopes and `pre_*`,
+    the intervals that the lines hold on, (z,) or (n, z); intercepts and `start*`, CROWN's positions, (u,) or (n, u). The
+    intercept fields of ReLU's lower lines are zero, those of curves are not used."""
 
     lower_slope: Tensor
     lower_slope_step: Tensor
@@ -49,39 +71,97 @@ class DualLines:
     upper_intercept: Tensor
     upper_intercept_step: Tensor
     start: Tensor
+    start_upper: Tensor
+    pre_lower: Tensor
+    pre_upper: Tensor
 
     @classmethod
     def of(cls, network: CompactNetwork, lower: Tensor | None = None, upper: Tensor | None = None) -> DualLines:
-        """The lines on the network's own intervals, or on tighter ones (n, u) of n domains."""
+        """The lines on the network's own intervals, or on tighter ones (n, z) of n domains."""
         lower = network.lower if lower is None else lower
         upper = network.upper if upper is None else upper
         columns = []
-        for layer in network.layers:
-            own = slice(layer.start - network.inputs, layer.start - network.inputs + layer.size)
-            columns.append(_layer_lines(layer.op, Interval(lower[..., own], upper[..., own])))
+        for layer, _, z in network.spans:
+            columns.append(_layer_lines(layer.op, layer.pres(lower[..., z], upper[..., z])))
         if not columns:
-            return cls(*(lower for _ in range(9)))
-        return cls(*(torch.cat(parts, -1) for parts in zip(*columns, strict=True)))
+            return cls(*(lower for _ in range(12)))
+        return cls(*(torch.cat(parts, -1) for parts in zip(*columns, strict=True)), lower, upper)
+
+    @cached_property
+    def steepness(self) -> Tensor:
+        """The largest slope of the lines of every argument."""
+        ends = (self.lower_slope, self.lower_slope + self.lower_slope_step, self.upper_slope,
+                self.upper_slope + self.upper_slope_step)
+        return torch.stack([end.abs() for end in ends]).amax(0)
 
     def __getitem__(self, domains: Tensor) -> DualLines:
         """The lines of the listed domains, for lines (n, u)."""
         return DualLines(*(getattr(self, entry.name)[domains] for entry in fields(self)))
 
 
-def _layer_lines(op, pre: Interval) -> tuple[Tensor, ...]:
-    zero = torch.zeros_like(pre.lower)
-    if not isinstance(op, SShaped):
-        slope, intercept = chord(pre)
-        return zero, zero + 1, zero, zero, slope, zero, intercept, zero, LOWER_SLOPES["adaptive"](pre)
-    (low0, low1), (up0, up1) = s_shaped_slopes(op, pre)
-    low_t0, low_t1 = (exact_intercept(op, pre, s, lower=True) for s in (low0, low1))
-    up_t0, up_t1 = (exact_intercept(op, pre, s, lower=False) for s in (up0, up1))
-    return low0, low1 - low0, low_t0, low_t1 - low_t0, up0, up1 - up0, up_t0, up_t1 - up_t0, zero
+@singledispatch
+def _layer_lines(op: Op, pres: list[Interval]) -> tuple[Tensor, ...]:
+    raise BrokenInvariant(f"no lines are registered for {type(op).__name__}")
+
+
+@_layer_lines.register
+def _(op: Relu, pres: list[Interval]) -> tuple[Tensor, ...]:
+    (pre,) = pres
+    zero, (slope, intercept) = torch.zeros_like(pre.lower), chord(pre)
+    return zero, zero + 1, zero, zero, slope, zero, intercept, zero, LOWER_SLOPES["adaptive"](pre), zero
+
+
+@_layer_lines.register
+def _(op: Curve, pres: list[Interval]) -> tuple[Tensor, ...]:
+    zero, ((low0, low1), (up0, up1)) = torch.zeros_like(pres[0].lower), candidate_slopes(op, pres[0])
+    return low0, low1 - low0, zero, zero, up0, up1 - up0, zero, zero, zero, zero
+
+
+@_layer_lines.register
+def _(op: Product, pres: list[Interval]) -> tuple[Tensor, ...]:
+    columns = []
+    for side, pair in zip((True, False), plane_slopes(*pres), strict=True):
+        first, second = (torch.cat(slopes, -1) for slopes in pair)
+        at = [corner_intercept(*pres, slopes, side) for slopes in pair]
+        columns += [first, second - first, at[0], at[1] - at[0]]
+    return *columns, *balanced(*pres)
+
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Where domains have cut the ranges of arguments: low <= z <= high, each (n, z), infinite where not cut."""
+
+    low: Tensor
+    high: Tensor
+
+    def legal(self, beta: Tensor) -> Tensor:
+        """Multipliers of either sign, 0 where the side has no cut."""
+        beta = torch.where(torch.isfinite(self.low), beta, beta.clamp(max=0))
+        return torch.where(torch.isfinite(self.high), beta, beta.clamp(min=0))
+
+    def offset(self, beta: Tensor) -> Tensor:
+        """beta+ low + beta- high, (n, z)."""
+        return torch.where(beta > 0, beta * self.low, torch.where(beta < 0, beta * self.high, torch.zeros_like(beta)))
+
+    def gradient(self, beta: Tensor, z: Tensor) -> Tensor:
+        """d bound / d beta at the relaxed arguments z."""
+        rising = (beta > 0) | ((beta == 0) & (z < self.low))
+        falling = (beta < 0) | ((beta == 0) & (z > self.high))
+        return torch.where(rising, self.low - z, torch.where(falling, self.high - z, torch.zeros_like(z)))
+
+    def __getitem__(self, key) -> Cuts:
+        return Cuts(self.low[key], self.high[key])
+
+    def to(self, dtype: torch.dtype) -> Cuts:
+        """In another dtype, never tighter."""
+        moved = Interval(self.low, self.high).to(dtype=dtype)
+        return Cuts(moved.lower, moved.upper)
 
 
 @dataclass(frozen=True, eq=False)
 class DualParams:
-    """`alpha`, `upper` (n, u) in [0, 1]; `beta` (n, u) >= 0, zero on unsplit neurons; `weights` (n, r) convex."""
+    """`alpha`, `upper` (n, u) in [0, 1]; `beta` (n, z) >= 0, zero on unsplit neurons (of `Cuts`: of either sign);
+    `weights` (n, r) convex."""
 
     alpha: Tensor
     upper: Tensor
@@ -101,12 +181,26 @@ class DualParams:
 @dataclass(frozen=True, eq=False)
 class Pass:
     """One backward pass: `bound` (n,), `form` (n, w) the coefficients on v (on x they are the final linear form),
-    `slopes` (n, u) the coefficients handed to z, `offset` (n,)."""
+    `slopes` (n, z) the coefficients handed to z, `offset` (n,), and the lines that it used."""
 
     bound: Tensor
     form: Tensor
     slopes: Tensor
     offset: Tensor
+    lines: UsedLines
+
+
+@dataclass(frozen=True, eq=False)
+class UsedLines:
+    """The lines at given parameters: slopes (n, z), intercepts (n, u), `below` None where all are 0; `*_gain` (n, u) the
+    derivatives of the intercepts by the positions, None without curves and products."""
+
+    lower: Tensor
+    below: Tensor | None
+    upper: Tensor
+    above: Tensor
+    lower_gain: Tensor | None = None
+    upper_gain: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,33 +240,69 @@ class DualProblem:
         x = gamma(2 * net.inputs, dtype) * (self.center.abs() + self.radius)
         return (torch.cat(neurons) if neurons else reach[:0]), rows, x
 
+    @cached_property
+    def owner(self) -> Tensor | None:
+        """(z,): the neuron of every argument; None where that is its own number."""
+        net = self.network
+        if net.slots == net.unstable:
+            return None
+        return torch.cat([torch.arange(u.start, u.stop, device=net.row_bias.device).repeat(layer.arity)
+                          for layer, u, _ in net.spans])
+
+    def _to_arguments(self, x: Tensor) -> Tensor:
+        """(n, u) -> (n, z): every argument's neuron."""
+        return x if self.owner is None else x[:, self.owner]
+
+    def _to_neurons(self, x: Tensor) -> Tensor:
+        """(n, z) -> (n, u): the sum over every neuron's arguments."""
+        if self.owner is None:
+            return x
+        return x.new_zeros(*x.shape[:-1], self.network.unstable).index_add_(-1, self.owner, x)
+
     def initial(self, weights: Tensor) -> DualParams:
         """CROWN's choice for subproblems with the given row weights (n, r)."""
-        n, u = weights.shape[0], self.network.unstable
-        alpha = self.lines.start.expand(n, u).clone()
-        zero = alpha.new_zeros(n, u)
-        return DualParams(alpha, zero.clone(), zero.clone(), weights.to(alpha.dtype))
+        n, net = weights.shape[0], self.network
+        alpha, upper = (side.expand(n, net.unstable).clone() for side in (self.lines.start, self.lines.start_upper))
+        return DualParams(alpha, upper, alpha.new_zeros(n, net.slots), weights.to(alpha.dtype))
 
-    def effective_lines(self, params: DualParams, signs: Tensor | None) -> tuple[Tensor, ...]:
-        """(lower slope, lower intercept or None, upper slope, upper intercept) per subproblem, splits applied."""
+    def used_lines(self, params: DualParams, signs: Tensor | None) -> UsedLines:
+        """The lines of every subproblem, splits applied."""
         lines = self.lines
-        lower = lines.lower_slope + params.alpha * lines.lower_slope_step
-        upper, intercept, below = lines.upper_slope, lines.upper_intercept, None
         if self.smooth:
-            upper = upper + params.upper * lines.upper_slope_step
-            intercept = intercept + params.upper * lines.upper_intercept_step
-            below = lines.lower_intercept + params.alpha * lines.lower_intercept_step
-        if signs is not None:
-            split = signs != 0
-            exact = (signs > 0).to(lower.dtype)
-            lower = torch.where(split, exact, lower)
-            upper = torch.where(split, exact, upper)
-            intercept = torch.where(split, torch.zeros_like(exact), intercept)
-            below = None if below is None else torch.where(split, torch.zeros_like(exact), below)
-        return lower, below, upper, intercept
+            return self._split(self._smooth_lines(params), signs)
+        lower = lines.lower_slope + params.alpha * lines.lower_slope_step
+        return self._split(UsedLines(lower, None, lines.upper_slope, lines.upper_intercept), signs)
 
-    def backward(self, params: DualParams, signs: Tensor | None = None, start: tuple[Tensor, Tensor] | None = None
-                 ) -> Pass:
+    def _smooth_lines(self, params: DualParams) -> UsedLines:
+        lines, inputs = self.lines, (self._to_arguments(params.alpha), self._to_arguments(params.upper))
+        slopes = [lines.lower_slope + inputs[0] * lines.lower_slope_step,
+                  lines.upper_slope + inputs[1] * lines.upper_slope_step]
+        heights = [lines.lower_intercept + params.alpha * lines.lower_intercept_step,
+                   lines.upper_intercept + params.upper * lines.upper_intercept_step]
+        gains = [lines.lower_intercept_step.expand_as(heights[0]).clone(),
+                 lines.upper_intercept_step.expand_as(heights[1]).clone()]
+        for layer, u, z in self.network.spans:
+            if isinstance(layer.op, Curve):
+                (pre,) = layer.pres(lines.pre_lower[..., z], lines.pre_upper[..., z])
+                for side, step in enumerate((lines.lower_slope_step, lines.upper_slope_step)):
+                    heights[side][:, u], point = support(layer.op, pre, slopes[side][:, z], side == 0)
+                    gains[side][:, u] = -point * step[..., z]
+        return UsedLines(slopes[0], heights[0], slopes[1], heights[1], *gains)
+
+    def _split(self, used: UsedLines, signs: Tensor | None) -> UsedLines:
+        """Exact lines for neurons that are split by their sign."""
+        if signs is None:
+            return used
+        split, exact = signs != 0, (signs > 0).to(used.lower.dtype)
+        cut, zero = self._to_arguments(split), torch.zeros_like(exact)
+        active = self._to_arguments(exact)
+        return replace(
+            used, lower=torch.where(cut, active, used.lower), upper=torch.where(cut, active, used.upper),
+            above=torch.where(split, zero, used.above),
+            below=None if used.below is None else torch.where(split, zero, used.below))
+
+    def backward(self, params: DualParams, signs: Tensor | None = None, start: tuple[Tensor, Tensor] | None = None,
+                 cuts: Cuts | None = None) -> Pass:
         """The dual bound of every subproblem at these parameters. `start`: rows (n, w) and offsets (n,) to bound
         instead of the network's weighted rows."""
         net = self.network
@@ -180,68 +310,79 @@ class DualProblem:
             form, offset = params.weights @ net.row_weight, params.weights @ net.row_bias
         else:
             form, offset = start[0].clone(), start[1].clone()
-        lower, below, upper, intercept = self.effective_lines(params, signs)
-        slopes = torch.zeros_like(params.alpha)
-        pull = None if signs is None else params.beta * signs.to(params.beta.dtype)
-        first = net.inputs
-        for layer in reversed(net.layers):
-            columns = layer.columns
-            u = slice(columns.start - first, columns.stop - first)
-            if pull is None and layer.size >= SPARSE:
+        used = self.used_lines(params, signs)
+        slopes = torch.zeros_like(params.beta)
+        pull = None
+        if cuts is not None:
+            pull = params.beta
+            offset += cuts.offset(pull).sum(1)
+        elif signs is not None:
+            pull = params.beta * signs.to(params.beta.dtype)
+        for layer, u, z in reversed(net.spans):
+            if pull is None and layer.size >= SPARSE and layer.arity == 1:
                 # Rows of neighbouring neurons of a convolution read few neurons: the others' coefficients are all 0.
-                used = form[:, columns].any(0).nonzero().squeeze(1)
-                if 2 * used.numel() < layer.size:
-                    self._few(layer, used, form, offset, slopes, (lower, below, upper, intercept))
+                some = form[:, layer.columns].any(0).nonzero().squeeze(1)
+                if 2 * some.numel() < layer.size:
+                    self._few(layer, some, form, offset, slopes, (used, u, z))
                     continue
-            a = form[:, columns]
+            a = form[:, layer.columns]
             positive = a.clamp(min=0)
             negative = a - positive
-            s = positive * lower[..., u]
-            s += negative * upper[..., u]
+            offset += (negative * used.above[..., u]).sum(1)
+            if used.below is not None:
+                offset += (positive * used.below[..., u]).sum(1)
+            if layer.arity > 1:
+                positive, negative = positive.repeat(1, layer.arity), negative.repeat(1, layer.arity)
+            s = positive * used.lower[..., z]
+            s += negative * used.upper[..., z]
             if pull is not None:
-                s -= pull[:, u]
-            offset += (negative * intercept[..., u]).sum(1)
-            if below is not None:
-                offset += (positive * below[..., u]).sum(1)
+                s -= pull[:, z]
             offset += s @ layer.bias
             form[:, : layer.start].addmm_(s, layer.weight)
-            slopes[:, u] = s
-        x = form[:, :first]
+            slopes[:, z] = s
+        x = form[:, : net.inputs]
         bound = offset + x @ self.center - x.abs() @ self.radius
-        return Pass(bound, form, slopes, offset)
+        return Pass(bound, form, slopes, offset, used)
 
-    def _few(self, layer: CompactLayer, used: Tensor, form: Tensor, offset: Tensor, slopes: Tensor, lines: tuple
-             ) -> None:
+    def _few(self, layer: CompactLayer, some: Tensor, form: Tensor, offset: Tensor, slopes: Tensor,
+             place: tuple[UsedLines, slice, slice]) -> None:
         """One layer's part of `backward`, in place, for the listed neurons only."""
-        at = used + layer.start - self.network.inputs
-        lower, below, upper, intercept = (None if line is None else line.expand(len(form), -1)[:, at] for line in lines)
-        a = form[:, used + layer.start]
+        used, u, z = place
+        lower, upper = (line.expand(len(form), -1)[:, some + z.start] for line in (used.lower, used.upper))
+        below, above = (None if line is None else line.expand(len(form), -1)[:, some + u.start]
+                        for line in (used.below, used.above))
+        a = form[:, some + layer.start]
         positive = a.clamp(min=0)
         negative = a - positive
         s = positive * lower + negative * upper
-        offset += (negative * intercept).sum(1)
+        offset += (negative * above).sum(1)
         if below is not None:
             offset += (positive * below).sum(1)
-        offset += s @ layer.bias[used]
-        form[:, : layer.start].addmm_(s, layer.weight[used])
-        slopes[:, at] = s
+        offset += s @ layer.bias[some]
+        form[:, : layer.start].addmm_(s, layer.weight[some])
+        slopes[:, some + z.start] = s
 
-    def relaxed_values(self, done: Pass, params: DualParams, signs: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(v (n, w), z (n, u)): the relaxed network at the minimising corner of `done`."""
-        net = self.network
-        lower, below, upper, intercept = self.effective_lines(params, signs)
-        v, z = torch.empty_like(done.form), torch.empty_like(done.slopes)
-        first = net.inputs
-        v[:, :first] = self.center - self.radius * torch.sign(done.form[:, :first])
-        for layer in net.layers:
-            u = slice(layer.start - first, layer.start - first + layer.size)
+    def relaxed_values(self, done: Pass) -> tuple[Tensor, Tensor]:
+        """(v (n, w), z (n, z)): the relaxed network at the minimising corner of `done`."""
+        net, used = self.network, done.lines
+        v, arguments = torch.empty_like(done.form), torch.empty_like(done.slopes)
+        v[:, : net.inputs] = self.center - self.radius * torch.sign(done.form[:, : net.inputs])
+        for layer, u, z in net.spans:
             value = torch.addmm(layer.bias, v[:, : layer.start], layer.weight.T)
             on_lower = done.form[:, layer.columns] >= 0
-            y = torch.where(on_lower, lower[..., u], upper[..., u]) * value
-            shift = torch.zeros_like(intercept[..., u]) if below is None else below[..., u]
-            v[:, layer.columns] = y + torch.where(on_lower, shift, intercept[..., u])
-            z[:, u] = value
-        return v, z
+            many = on_lower if layer.arity == 1 else on_lower.repeat(1, layer.arity)
+            y = torch.where(many, used.lower[..., z], used.upper[..., z]) * value
+            if layer.arity > 1:
+                y = y.reshape(len(y), layer.arity, -1).sum(1)
+            shift = torch.zeros_like(used.above[..., u]) if used.below is None else used.below[..., u]
+            v[:, layer.columns] = y + torch.where(on_lower, shift, used.above[..., u])
+            arguments[:, z] = value
+        return v, arguments
+
+    def gain(self, z: Tensor, lower: bool, used: UsedLines) -> Tensor:
+        """(n, u): what one unit of position raises the lower (upper) line of every neuron by, at the arguments z."""
+        step = self.lines.lower_slope_step if lower else self.lines.upper_slope_step
+        return self._to_neurons(z * step) + (used.lower_gain if lower else used.upper_gain)
 
     def _start_charge(self, weight: Tensor, bias: Tensor) -> Tensor:
         """What rows (n, w), given instead of the network's own, lose while the layers' rows are added to them: (n,)."""
@@ -250,27 +391,29 @@ class DualProblem:
         return unit * (weight.abs() @ net.reach[: weight.shape[1]] + bias.abs())
 
     def rigorous(self, params: DualParams, signs: Tensor | None = None, start: tuple[Tensor, Tensor] | None = None,
-                 start_error: Tensor | None = None) -> Tensor:
+                 start_error: Tensor | None = None, cuts: Cuts | None = None) -> Tensor:
         """`backward`'s bound minus everything that rounding can have added: (n,), NaN where a value is not finite.
 
         Charged per coefficient: the errors of the matrices over the box, the products and sums of this pass (any
         order), the offsets, and the final minimum. Parameters are first projected to their legal range, so the result
         holds whatever the optimiser did.
         """
-        legal = DualParams(params.alpha.clamp(0, 1), params.upper.clamp(0, 1), params.beta.clamp(min=0),
-                           params.weights.clamp(min=0))
-        done = self.backward(legal, signs, start)
+        beta = params.beta.clamp(min=0) if cuts is None else cuts.legal(params.beta)
+        legal = DualParams(params.alpha.clamp(0, 1), params.upper.clamp(0, 1), beta, params.weights.clamp(min=0))
+        done = self.backward(legal, signs, start, cuts)
         neuron, row, x = self.row_charges
         dtype = done.bound.dtype
         error = done.slopes.abs() @ neuron + done.form[:, : self.network.inputs].abs() @ x
         error = error + (legal.weights @ row if start is None else start_error + self._start_charge(*start))
         error = error + underflow(dtype) * (1 + self.network.reach.sum())
         if self.network.unstable:
-            heights = self.lines.upper_intercept.abs() + self.lines.lower_intercept.abs()
-            pre = torch.maximum(self.network.lower.abs(), self.network.upper.abs()) + heights + 1
-            unit = gamma(self.network.unstable, dtype)
-            error = error + unit * (done.form[:, self.network.inputs :].abs() * pre).sum(1)
-            error = error + unit * (done.slopes.abs() * pre).sum(1) + underflow(dtype) * pre.sum(-1)
+            pre = torch.maximum(self.network.lower.abs(), self.network.upper.abs()) + 1
+            # The lines of a neuron are at most this far from 0, and so are the products that make them up.
+            heights = done.lines.above.abs() + (0 if done.lines.below is None else done.lines.below.abs())
+            reach = self._to_neurons((self.lines.steepness + 1) * pre) + heights
+            unit = gamma(self.network.unstable + self.network.slots + 16, dtype)
+            error = error + unit * (done.form[:, self.network.inputs :].abs() * reach).sum(1)
+            error = error + unit * ((done.slopes.abs() + beta.abs()) * pre).sum(1) + underflow(dtype) * reach.sum(-1)
         error = error + gamma(len(self.network.layers) * 4 + 8, dtype) * (done.offset.abs() + done.bound.abs())
         bound = done.bound - error * (1 + gamma(self.network.width, dtype))
         return torch.where(torch.isfinite(bound), bound, torch.full_like(bound, torch.nan))
@@ -326,7 +469,7 @@ def _adam(value: Tensor, grad: Tensor, moments: list[Tensor], step: int, rate: f
 
 def ascend(problem: DualProblem, params: DualParams, signs: Tensor | None = None, members: Tensor | None = None,
            options: AscentOptions = AscentOptions(), enough: float = 0.0,
-           start: tuple[Tensor, Tensor] | None = None, expired=lambda: False) -> Ascent:
+           start: tuple[Tensor, Tensor] | None = None, expired=lambda: False, cuts: Cuts | None = None) -> Ascent:
     """Maximises the bound of each subproblem; one whose bound exceeds `enough` is finished.
 
     `members` (n, r): the rows each subproblem may combine; None keeps the weights. `signs` (n, u) int8. `start` as in
@@ -345,7 +488,7 @@ def ascend(problem: DualProblem, params: DualParams, signs: Tensor | None = None
     result: Pass | None = None
     z = v = None
     for step in range(1, options.iterations + 2):
-        result = problem.backward(params, signs, start)
+        result = problem.backward(params, signs, start, cuts)
         better = result.bound > best
         last_gain = torch.where(result.bound > best + 1e-4 * best.abs(), step, last_gain)
         best = torch.where(better, result.bound, best)
@@ -355,23 +498,25 @@ def ascend(problem: DualProblem, params: DualParams, signs: Tensor | None = None
                 continue
             torch.where(rows, getattr(params, name), getattr(kept, name), out=getattr(kept, name))
         open_ = (best <= enough) & (step - last_gain < options.patience)
-        v, z = problem.relaxed_values(result, params, signs)
+        v, z = problem.relaxed_values(result)
         if step > options.iterations or not bool(open_.any()) or expired():
             break
         rate = options.decay ** (step - 1)
         form = result.form[:, problem.network.inputs :]
-        lines = problem.lines
         gradient = form.clamp(min=0) * free
         if problem.smooth:
-            gradient = gradient * (z * lines.lower_slope_step + lines.lower_intercept_step)
-            up = form.clamp(max=0) * free * (z * lines.upper_slope_step + lines.upper_intercept_step)
+            gradient = gradient * problem.gain(z, True, result.lines)
+            up = form.clamp(max=0) * free * problem.gain(z, False, result.lines)
             _adam(params.upper, up, moments["upper"], step, options.lr_alpha * rate)
             params.upper.clamp_(0, 1)
         else:
             gradient = gradient * z
         _adam(params.alpha, gradient, moments["alpha"], step, options.lr_alpha * rate)
         params.alpha.clamp_(0, 1)
-        if side is not None:
+        if cuts is not None:
+            params = replace(params, beta=_step_cuts(params.beta, cuts, z, moments["beta"], step,
+                                                     options.lr_beta * rate))
+        elif side is not None:
             _adam(params.beta, -side * z, moments["beta"], step, options.lr_beta * rate)
             params.beta.clamp_(min=0)
             params.beta.mul_(side.abs())
@@ -380,3 +525,11 @@ def ascend(problem: DualProblem, params: DualParams, signs: Tensor | None = None
             _adam(params.weights, h, moments["weights"], step, options.lr_weights * rate)
             params = replace(params, weights=project_to_simplex(params.weights, members))
     return Ascent(best, kept, result.form, z, v)
+
+
+def _step_cuts(beta: Tensor, cuts: Cuts, z: Tensor, moments: list[Tensor], step: int, rate: float) -> Tensor:
+    """One ascent step of multipliers that may change their sign only by way of 0."""
+    before = beta.clone()
+    gradient = torch.where(torch.isfinite(cuts.low) | torch.isfinite(cuts.high), cuts.gradient(beta, z), 0.0)
+    _adam(beta, gradient, moments, step, rate)
+    return cuts.legal(torch.where(before * beta < 0, torch.zeros_like(beta), beta))

@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from verify.bounds.compact import CompactLayer, CompactNetwork, Compactor
+from verify.bounds.compact import CompactLayer, CompactNetwork, Compactor, Rows, widened_rows
 from verify.bounds.dual import AscentOptions, DualParams, DualProblem, ascend
 from verify.bounds.walk import Bounds, exact_by_intervals, forward, identity_rows
 from verify.budget import never
@@ -129,31 +129,45 @@ def compact_root(graph: Graph, box: Interval, varying: Tensor, memory_bytes: int
     """
     compactor = Compactor(graph, box, varying, expired)
     element = torch.finfo(graph.dtype).bits // 8
+    pending: dict[str, tuple[Tensor, Rows, Interval]] = {}  # inputs of the current node
+    whole: dict[str, tuple[Tensor, Rows, Interval]] = {}  # values of which every entry has its rows
 
-    def refine_node(node: Node, known: Bounds) -> Interval:
+    def refine_node(node: Node, name: str, known: Bounds) -> Interval:
         if expired():
             raise TimeoutError
-        pre_name = node.inputs[0]
-        compactor.charge_until(pre_name, known)
-        pre = known[pre_name]
+        if name not in whole:
+            pending[name] = bounded_rows(node, name, known)
+            if not isinstance(node.op, Relu):
+                whole[name] = pending[name]
+        else:
+            indices, rows, pre = whole[name]
+            pending[name] = indices, widened_rows(rows, compactor.width), pre
+        if name == node.inputs[-1]:
+            found = [pending[each] for each in node.inputs]
+            compactor.add(node, [pre for _, _, pre in found], found[0][0],
+                          [widened_rows(rows, compactor.width) for _, rows, _ in found])
+        return pending[name][2]
+
+    def bounded_rows(node: Node, name: str, known: Bounds) -> tuple[Tensor, Rows, Interval]:
+        compactor.charge_until(name, known)
+        pre = known[name]
         indices = compactor.candidates(node, pre)
         if indices.numel() == 0:
-            compactor.add(node, pre, indices, None)
-            return pre
+            nothing = pre.lower.new_zeros(0)
+            return indices, (nothing.new_zeros(0, compactor.width), nothing, nothing), pre
         needed = 3 * element * indices.numel() * (compactor.width + indices.numel())
         if needed > memory_bytes:
             raise OutOfResources(
                 f"node {node.name!r} has {indices.numel()} unstable neurons; their linear bounds need "
                 f"{needed >> 20} MiB, more than the {memory_bytes >> 20} MiB allowed"
             )
-        parts = compactor.pre_rows(node, indices)
-        if not exact_by_intervals(graph, pre_name):
+        parts = compactor.pre_rows(name, indices)
+        if not exact_by_intervals(graph, name):
             prefix = compactor.network(*(p[:0] for p in parts))
             chunk = max(1, memory_bytes // (16 * element * max(1, prefix.width)))
             found = both_sides(prefix, *parts, chunk=min(chunk, WIDE_ROWS if prefix.width >= WIDE else 4096))
             pre = _scatter(pre, indices, found)
-        compactor.add(node, pre, indices, parts)
-        return pre
+        return indices, parts, pre
 
     bounds = forward(graph, box, refine_node)
     compactor.charge_until(graph.output, bounds)
@@ -223,9 +237,10 @@ def drop_stable(network: CompactNetwork) -> CompactNetwork:
     for layer, (weight, bias, error) in zip(network.layers, rows, strict=False):
         keep = kept[layer.columns]
         if bool(keep.any()):
+            slots = keep.repeat(layer.arity)
             layers.append(replace(
-                layer, neurons=layer.neurons[keep], start=start, weight=weight[keep][:, kept[: layer.start]],
-                bias=bias[keep], error=error[keep], lower=layer.lower[keep], upper=layer.upper[keep],
+                layer, neurons=layer.neurons[keep], start=start, weight=weight[slots][:, kept[: layer.start]],
+                bias=bias[slots], error=error[slots], lower=layer.lower[slots], upper=layer.upper[slots],
             ))
             start += layers[-1].size
     weight, bias, error = rows[-1]

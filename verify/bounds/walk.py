@@ -20,20 +20,21 @@ from torch import Tensor
 from verify.bounds.noise import noise, widened
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
-from verify.ops import Input, Relu
+from verify.ops import Input
 from verify.sets import Interval, gamma, underflow
 
 Bounds = dict[str, Interval]
 Charges = Mapping[str, Tensor]
-Rule = Callable[[Node, Tensor], tuple[Tensor, Tensor | None]]
-"""How rows on a nonlinear node become rows on its input: (coefficients, offset (n, r) or None)."""
-Refine = Callable[[Node, Bounds], Interval]
+Rule = Callable[[Node, Tensor], tuple[tuple[Tensor | None, ...], Tensor | None, Tensor | None]]
+"""How rows on a nonlinear node become rows on its inputs: (coefficients for each input, None for none, offset (n, r) or
+None, what rounding may have added by that (n, r) or None)."""
+Refine = Callable[[Node, str, Bounds], Interval]
 
 
 def forward(graph: Graph, box: Interval, refine: Refine | None = None, until: str | None = None,
             rounded: bool = True) -> Bounds:
-    """Interval of every node, in order (IBP). `refine(node, bounds)` may return a tighter interval for the input of
-    each nonlinear node just before it is used; `until` stops after that node. Without
+    """Interval of every node, in order (IBP). `refine(node, name, bounds)` may return a tighter interval for each input
+    `name` of a nonlinear node just before it is used; `until` stops after that node. Without
     `rounded` nothing is charged for rounding: cheaper, differentiable, for training and never for a verdict."""
     bounds: Bounds = {}
     for node in graph.nodes:
@@ -41,7 +42,8 @@ def forward(graph: Graph, box: Interval, refine: Refine | None = None, until: st
             bounds[node.name] = box
         else:
             if refine is not None and not node.op.linear:
-                bounds[node.inputs[0]] = refine(node, bounds)
+                for name in dict.fromkeys(node.inputs):
+                    bounds[name] = refine(node, name, bounds)
             inputs = [bounds[name] for name in node.inputs]
             bounds[node.name] = _image(node, inputs) if rounded else node.op.image(*inputs)
         if node.name == until:
@@ -63,17 +65,9 @@ def charge(node: Node, bounds: Bounds) -> Tensor | None:
 
 def _own_charge(node: Node, bounds: Bounds) -> Tensor | None:
     """What our own arithmetic may be off by."""
-    if isinstance(node.op, Input) or getattr(node.op, "moves_only", False):
-        return None
-    magnitudes = [bounds[name].magnitude for name in node.inputs]
-    if node.op.linear:
-        return node.op.rounding(*magnitudes)
-    if isinstance(node.op, Relu):
-        return None  # the walk charges the sum of the offsets, all of one sign, by their total
-    # Slopes are at most 1 (a chord in float32 a fifth more) and intercepts at most the range of f plus slope times
-    # the pre-activation's magnitude.
-    total = 1.25 * magnitudes[0] + 1
-    return gamma(total[0].numel(), total.dtype) * total
+    if not node.op.linear or isinstance(node.op, Input) or getattr(node.op, "moves_only", False):
+        return None  # nonlinear nodes: the rule tells what its lines lose
+    return node.op.rounding(*(bounds[name].magnitude for name in node.inputs))
 
 
 def charges(graph: Graph, bounds: Bounds) -> dict[str, Tensor]:
@@ -106,14 +100,15 @@ def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charg
             below = node.op.pull_back(rows, graph.input_shapes(node))
             extra = node.op.pull_back_offset(rows, rounded)
         else:
-            passed, extra = rule(node, rows)
-            below = (passed,)
-            if error is not None and extra is not None:
-                error = error + gamma(math.prod(node.shape), rows.dtype) * extra.detach().abs()
+            below, extra, lost = rule(node, rows)
+            if error is not None and lost is not None:
+                error = error + lost.detach()
         if extra is not None:
             offset = offset + extra
             mass = None if mass is None else mass + extra.detach().abs()
         for name, part in zip(node.inputs, below, strict=True):
+            if part is None:
+                continue
             pending[name] = pending[name] + part if name in pending else part
     # The rows do not depend on the input at all.
     shape = (*offset.shape, *graph.input.shape)

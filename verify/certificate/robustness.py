@@ -192,14 +192,14 @@ def _refined(graph: Graph, point: Interval, rounding: Charges, work: float) -> B
     Most neurons are far from 0 compared with rounding, so few need it, provided that all layers before were tight."""
     each = 2 * _multiplications(graph)
 
-    def refine(node: Node, bounds: Bounds) -> Interval:
+    def refine(node: Node, name: str, bounds: Bounds) -> Interval:
         nonlocal work
-        pre = bounds[node.inputs[0]]
+        pre = bounds[name]
         cost = each * int(needs_bounds(node, pre).numel())
         if cost > work:
             return pre
         work -= cost
-        return refine_by_crown(graph, point, node, bounds, CROWN, rounding)
+        return refine_by_crown(graph, point, node, name, bounds, CROWN, rounding)
 
     return forward(graph, point, refine)
 

@@ -9,8 +9,9 @@ from functools import singledispatch
 from torch import Tensor
 
 from verify.errors import BrokenInvariant
-from verify.ops import Op, Relu, SShaped
-from verify.relaxations.base import Lines
+from verify.ops import Op, Product, Relu, SShaped
+from verify.relaxations.base import Lines, Planes
+from verify.relaxations.mccormick import mccormick
 from verify.relaxations.relu import PlainReluLines, relu_lines
 from verify.relaxations.s_shaped import s_shaped_lines
 from verify.sets import Interval
@@ -26,26 +27,31 @@ class Relaxer:
     alpha: Mapping[str, Tensor] = field(default_factory=dict)
     rounded: bool = True
 
-    def lines(self, name: str, op: Op, pre: Interval) -> Lines:
-        """The lines of node `name` on its pre-activation interval."""
-        return _lines(op, pre, self, name)
+    def lines(self, name: str, op: Op, *pres: Interval) -> Lines | Planes:
+        """The lines of node `name` on the intervals of its inputs."""
+        return _lines(op, pres, self, name)
 
 
 @singledispatch
-def _lines(op: Op, pre: Interval, relaxer: Relaxer, name: str) -> Lines:
+def _lines(op: Op, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Lines | Planes:
     raise BrokenInvariant(f"no relaxation is registered for {type(op).__name__} (node {name!r})")
 
 
 @_lines.register
-def _(op: Relu, pre: Interval, relaxer: Relaxer, name: str) -> Lines:
+def _(op: Relu, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Lines:
     if not relaxer.rounded:
-        return PlainReluLines(pre)
-    return relu_lines(pre, relaxer.alpha.get(name), relaxer.relu)
+        return PlainReluLines(pres[0])
+    return relu_lines(pres[0], relaxer.alpha.get(name), relaxer.relu)
 
 
 @_lines.register
-def _(op: SShaped, pre: Interval, relaxer: Relaxer, name: str) -> Lines:
-    return s_shaped_lines(op, pre)
+def _(op: SShaped, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Lines:
+    return s_shaped_lines(op, pres[0])
+
+
+@_lines.register
+def _(op: Product, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Planes:
+    return mccormick(*pres, relaxer.alpha.get(name))
 
 
 CROWN = Relaxer("adaptive")

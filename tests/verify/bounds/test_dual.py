@@ -110,12 +110,11 @@ def test_ascent_never_goes_below_its_start_and_gains():
 def gradients(problem, params, signs):
     """What `ascend` follows, written out from the module's docstring."""
     done = problem.backward(params, signs)
-    v, z = problem.relaxed_values(done, params, signs)
+    v, z = problem.relaxed_values(done)
     form = done.form[:, problem.network.inputs :]
-    lines = problem.lines
     free = (signs == 0).to(form.dtype)
-    lower = form.clamp(min=0) * free * (z * lines.lower_slope_step + lines.lower_intercept_step)
-    upper = form.clamp(max=0) * free * (z * lines.upper_slope_step + lines.upper_intercept_step)
+    gains = [problem.gain(z, side, done.lines) if problem.smooth else z * float(side) for side in (True, False)]
+    lower, upper = form.clamp(min=0) * free * gains[0], form.clamp(max=0) * free * gains[1]
     rows = v @ problem.network.row_weight.T + problem.network.row_bias
     return {"alpha": lower, "upper": upper, "beta": -signs * z, "weights": rows}
 

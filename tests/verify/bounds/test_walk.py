@@ -36,7 +36,7 @@ def test_forward_stops_and_refines():
     first = graph.nodes[1].name
     assert set(forward(graph, box, until=first)) == {"x", first}
     tight = Interval(torch.zeros(5, 1, 6, dtype=torch.float64), torch.ones(5, 1, 6, dtype=torch.float64))
-    bounds = forward(graph, box, lambda node, known: tight if node.inputs[0] == first else known[node.inputs[0]])
+    bounds = forward(graph, box, lambda node, name, known: tight if name == first else known[name])
     assert bool((bounds[graph.nodes[2].name].upper <= 1).all())
 
 
