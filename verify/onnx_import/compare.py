@@ -22,7 +22,7 @@ from torch import Tensor
 
 from verify.errors import ImportMismatch, InvalidInput, ShapeMismatch
 from verify.onnx_import.model import Network
-from verify.onnx_import.part import Part, feeds, joined, slices
+from verify.onnx_import.part import Part, feeds, joined, single_entries
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -50,7 +50,7 @@ def _session(network: Network, part: Part) -> InferenceSession:
 def _run(network: Network, sessions: Sequence[InferenceSession], x: np.ndarray) -> list[np.ndarray]:
     """All outputs of all parts at the joint input x."""
     found = []
-    for session, part, fed in zip(sessions, network.parts, feeds(network.parts, x), strict=True):
+    for session, part, fed in zip(sessions, network.parts, feeds(network.parts, x, network.wiring), strict=True):
         with _refused(network):
             found += session.run([port.name for port in part.outputs], fed)
     return found
@@ -73,9 +73,8 @@ def _refused(network: Network) -> Iterator[None]:
 def _representable(network: Network, points: Tensor) -> Tensor:
     """The points with every entry rounded to the type of the input it belongs to, in float64."""
     flat = points.to(torch.float64).reshape(len(points), -1).clone()
-    for port, where in zip(network.inputs, slices(network.inputs), strict=True):
-        if not port.double:
-            flat[:, where] = flat[:, where].float().double()
+    single = torch.from_numpy(single_entries(network.parts, network.wiring))
+    flat[:, single] = flat[:, single].float().double()
     return flat.reshape(points.shape)
 
 

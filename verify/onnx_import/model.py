@@ -18,7 +18,7 @@ from onnx.external_data_helper import load_external_data_for_model, uses_externa
 
 from verify.errors import BrokenInvariant, InvalidInput, VerifyError
 from verify.graph import Graph
-from verify.onnx_import.part import Part, Port
+from verify.onnx_import.part import Part, Port, Wiring
 from verify.onnx_import.translate import opset_of, translate
 
 GZIP = b"\x1f\x8b"
@@ -36,7 +36,7 @@ class Network:
 
     `declared` is the same graph with the roundings that a float32 execution of the file's operators may make.
     `parts` are the models, with their inputs and outputs in the order in which the graph's flat input and output hold
-    them (`verify.onnx_import.part`).
+    them (`verify.onnx_import.part`); `wiring` tells where inputs of them are one entry of the graph's input.
     """
 
     graph: Graph
@@ -45,6 +45,7 @@ class Network:
     opset: int
     operators: Counter[str]
     declared: Graph
+    wiring: Wiring = None
 
     @property
     def inputs(self) -> tuple[Port, ...]:

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 Shape = tuple[int, ...]
+Wiring = tuple[int, ...] | None
+"""For every entry of the ports' flat values the entry of the joint input that it reads; None: the same one. Models may
+share inputs."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,26 @@ def slices(ports: Sequence[Port]) -> tuple[slice, ...]:
     return tuple(slice(begin, end) for begin, end in itertools.pairwise(ends))
 
 
-def feeds(parts: Sequence[Part], x: np.ndarray) -> tuple[dict[str, np.ndarray], ...]:
+def feeds(parts: Sequence[Part], x: np.ndarray, wiring: Wiring = None) -> tuple[dict[str, np.ndarray], ...]:
     """For every part what its model is fed at the joint input x (of any shape): tensors of the ports' types."""
     ports, flat = [port for part in parts for port in part.inputs], x.reshape(-1)
+    flat = flat if wiring is None else flat[list(wiring)]
     tensors = iter([
         np.asarray(flat[where], port.dtype).reshape(port.shape)
         for where, port in zip(slices(ports), ports, strict=True)
     ])
     return tuple({port.name: next(tensors) for port in part.inputs} for part in parts)
+
+
+def single_entries(parts: Sequence[Part], wiring: Wiring = None) -> np.ndarray:
+    """Which entries of the joint input must be float32 numbers, because an input of that type reads them."""
+    ports = [port for part in parts for port in part.inputs]
+    single = np.repeat([not port.double for port in ports], [port.size for port in ports])
+    if wiring is None:
+        return single
+    found = np.zeros(max(wiring) + 1, dtype=bool)
+    found[np.asarray(wiring)[single]] = True
+    return found
 
 
 def joined(outputs: Sequence[np.ndarray]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verify.onnx_import.part import Part, Port, feeds, joined, joint_shape, slices
+from verify.onnx_import.part import Part, Port, feeds, joined, joint_shape, single_entries, slices
 
 A, B, C = Port("a", (1, 2)), Port("b", (), double=True), Port("c", (2, 2))
 
@@ -31,3 +31,13 @@ def test_a_single_input_keeps_its_shape():
 def test_outputs_are_joined_as_numbers():
     assert joined([np.array([[True, False]])]).tolist() == [[1.0, 0.0]]
     assert joined([np.array([[1, 2]]), np.array(3.0)]).tolist() == [1.0, 2.0, 3.0]
+
+
+def test_models_may_share_entries_of_the_input():
+    parts = (Part("f", b"", (A, B), (C,)), Part("g", b"", (A,), (A,)))
+    wiring = (0, 1, 2, 1, 3)
+    first, second = feeds(parts, np.array([1.0, 2.0, 3.0, 4.0]), wiring)
+    assert first["a"].tolist() == [[1.0, 2.0]] and first["b"] == 3.0 and second["a"].tolist() == [[2.0, 4.0]]
+    assert single_entries(parts).tolist() == [True, True, False, True, True]
+    assert single_entries(parts, wiring).tolist() == [True, True, False, True]
+    assert single_entries(parts, (0, 1, 1, 0, 1)).tolist() == [True, True], "an entry that any float32 input reads"
