@@ -7,12 +7,13 @@ not, a numpy array in its ONNX dtype). Shapes are full ONNX shapes, the batch ax
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from onnx import GraphProto, TensorProto, helper
 from torch import Tensor
 
 from verify.errors import InvalidInput, UnsupportedOperator
@@ -25,10 +26,12 @@ EXACT = (Concat, Gather, Relu, Reshape, Transpose)
 
 @dataclass(frozen=True)
 class Variable:
-    """A value that depends on the network input: the name and shape of its node."""
+    """A value that depends on the network input: the name and shape of its node, and the element type that the file
+    gives it (integers and booleans are numbers of the graph like all others)."""
 
     name: str
     shape: tuple[int, ...]
+    element: int = TensorProto.FLOAT
 
     @property
     def rank(self) -> int:
@@ -50,6 +53,17 @@ class Known:
 Value = Variable | Known
 
 
+class Inner(Protocol):
+    """What the walk over the nodes lends to importers: translating other nodes within this one."""
+
+    def inline(self, graph: GraphProto, inputs: Sequence[Value], label: str) -> tuple[Value, ...]:
+        """The outputs of a subgraph, which may read the values around the node."""
+
+    def apply(self, op_type: str, inputs: Sequence[Value | None], attributes: dict[str, Any], name: str,
+              outputs: int) -> tuple[Value, ...]:
+        """The outputs of one more operator (of the latest opset)."""
+
+
 class Builder:
     """The nodes added so far, under unique names. Lives for one import."""
 
@@ -69,12 +83,12 @@ class Builder:
         return name
 
     def add(self, name: str, op: Op, *inputs: Variable, roundings: int | None = None) -> Variable:
-        """Appends a primitive; its shape rule checks the inputs."""
+        """Appends a primitive; its shape rule checks the inputs. The element type is that of the first input."""
         shape = tuple(op.output_shape(*(v.shape for v in inputs)))
         name = self.unique(name)
         self.nodes.append(Node(name, op, tuple(v.name for v in inputs), shape, roundings))
         self._shapes[name] = shape
-        return Variable(name, shape)
+        return Variable(name, shape, inputs[0].element if inputs else TensorProto.FLOAT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +102,7 @@ class Call:
     outputs: tuple[str, ...]
     attributes: dict[str, Any]
     builder: Builder = field(repr=False)
+    inner: Inner | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return f"node {self.name!r} ({self.op_type}, opset {self.opset})"
@@ -148,6 +163,22 @@ class Call:
         if not -rank <= axis < rank:
             raise InvalidInput(f"{self}: axis {axis} does not exist in a value of rank {rank}")
         return axis % rank
+
+    def apply(self, op_type: str, *inputs: Value | None, **attributes: Any) -> Value:
+        """What the ONNX operator `op_type` of the latest opset makes of these values: composition in ONNX's words.
+        Known values are folded."""
+        return self.inner.apply(op_type, inputs, attributes, self.outputs[0], 1)[0]
+
+    def constant(self, array: Any) -> Known:
+        """A known value of this node's making."""
+        return Known(self.outputs[0], np.asarray(array))
+
+    def element(self, index: int) -> int:
+        """The ONNX element type of input `index`."""
+        value = self.value(index)
+        if isinstance(value, Variable):
+            return value.element
+        return helper.np_dtype_to_tensor_dtype(value.array.dtype)
 
     def add(self, op: Op, *inputs: Variable, roundings: int | None = 0) -> Variable:
         """Appends a primitive, named after the first output of the ONNX node. `roundings` as in `Node`: None for the

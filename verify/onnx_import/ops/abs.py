@@ -6,7 +6,7 @@ from verify.onnx_import.registry import importer
 from verify.ops import Add, Relu
 
 
-@importer("Abs")
+@importer("Abs", accepts="number")
 def abs_(call: Call) -> Variable:
     x = call.variable(0)
     minus = affine(call, x, scale=-1.0, roundings=None)

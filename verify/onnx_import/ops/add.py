@@ -15,17 +15,17 @@ def _add(call: Call, a: Value, b: Value, sign: int = 1) -> Variable:
     return call.add(Add((1, sign)), *broadcast(call, a, b))
 
 
-@importer("Add")
+@importer("Add", accepts="number")
 def add(call: Call) -> Variable:
     return _add(call, call.value(0), call.value(1))
 
 
-@importer("Sub")
+@importer("Sub", accepts="number")
 def sub(call: Call) -> Variable:
     return _add(call, call.value(0), call.value(1), sign=-1)
 
 
-@importer("Sum")
+@importer("Sum", accepts="number")
 def sum_(call: Call) -> Variable:
     total = call.variable(0)
     for k in range(1, len(call.inputs)):

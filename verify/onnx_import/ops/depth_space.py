@@ -7,7 +7,7 @@ from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.registry import importer
 
 
-@importer("DepthToSpace")
+@importer("DepthToSpace", accepts="any")
 def depth_to_space(call: Call) -> Variable:
     x, block = call.variable(0), call.attribute("blocksize")
     if x.rank != 4 or x.shape[1] % (block * block):
@@ -22,7 +22,7 @@ def depth_to_space(call: Call) -> Variable:
     )
 
 
-@importer("SpaceToDepth")
+@importer("SpaceToDepth", accepts="any")
 def space_to_depth(call: Call) -> Variable:
     x, block = call.variable(0), call.attribute("blocksize")
     if x.rank != 4 or x.shape[2] % block or x.shape[3] % block:

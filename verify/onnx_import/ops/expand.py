@@ -7,7 +7,7 @@ from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.registry import importer
 
 
-@importer("Expand", since=8)
+@importer("Expand", since=8, accepts="any")
 def expand(call: Call) -> Variable:
     x, shape = call.variable(0), call.integers(1, "shape")
     try:
@@ -16,7 +16,7 @@ def expand(call: Call) -> Variable:
         raise ShapeMismatch(f"cannot expand {list(x.shape)} to {shape}") from error
 
 
-@importer("Tile", since=6)
+@importer("Tile", since=6, accepts="any")
 def tile(call: Call) -> Variable:
     x, repeats = call.variable(0), call.integers(1, "repeats")
     if len(repeats) != x.rank:

@@ -6,7 +6,7 @@ from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.registry import importer
 
 
-@importer("Flatten")
+@importer("Flatten", accepts="any")
 def flatten(call: Call) -> Variable:
     x, axis = call.variable(0), call.attribute("axis", 1)
     axis = axis if axis == x.rank else call.axis(axis, x.rank)

@@ -31,12 +31,12 @@ def _pad(call: Call, pads: Sequence[int], fill: float, axes: Sequence[int] = ())
     return call.rearrange(x, lambda index: np.pad(index, list(zip(begin, end, strict=True)), mode=mode))
 
 
-@importer("Pad", since=2)
+@importer("Pad", since=2, accepts="any")
 def pad_attributes(call: Call) -> Variable:
     return _pad(call, list(call.attribute("pads")), float(call.attribute("value", 0.0)))
 
 
-@importer("Pad", since=11)
+@importer("Pad", since=11, accepts="any")
 def pad_inputs(call: Call) -> Variable:
     fill = float(call.known(2, "fill value").reshape(())) if call.has(2) else 0.0
     return _pad(call, call.integers(1, "pads"), fill, call.integers(3, "axes"))

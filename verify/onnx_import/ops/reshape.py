@@ -7,7 +7,7 @@ from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.registry import importer
 
 
-@importer("Reshape", since=5)
+@importer("Reshape", since=5, accepts="any")
 def reshape(call: Call) -> Variable:
     x, shape = call.variable(0), call.integers(1, "shape")
     if not call.attribute("allowzero", 0):

@@ -26,12 +26,12 @@ def _slice(
     return call.rearrange(x, lambda index: index[tuple(cut)])
 
 
-@importer("Slice")
+@importer("Slice", accepts="any")
 def slice_attributes(call: Call) -> Variable:
     return _slice(call, call.attribute("starts"), call.attribute("ends"), call.attribute("axes", ()), ())
 
 
-@importer("Slice", since=10)
+@importer("Slice", since=10, accepts="any")
 def slice_inputs(call: Call) -> Variable:
     return _slice(
         call, call.integers(1, "starts"), call.integers(2, "ends"), call.integers(3, "axes"), call.integers(4, "steps")

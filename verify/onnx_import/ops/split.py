@@ -23,11 +23,11 @@ def _split(call: Call, sizes: list[int]) -> tuple[Variable, ...]:
     return tuple(parts)
 
 
-@importer("Split", since=2)
+@importer("Split", since=2, accepts="any")
 def split_attribute(call: Call) -> tuple[Variable, ...]:
     return _split(call, list(call.attribute("split") or ()))
 
 
-@importer("Split", since=13)
+@importer("Split", since=13, accepts="any")
 def split_input(call: Call) -> tuple[Variable, ...]:
     return _split(call, call.integers(1, "split"))

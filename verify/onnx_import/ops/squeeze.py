@@ -23,21 +23,21 @@ def _unsqueeze(call: Call, axes: Sequence[int]) -> Variable:
     return call.reshape(x, tuple(1 if k in inserted else next(rest) for k in range(rank)))
 
 
-@importer("Squeeze")
+@importer("Squeeze", accepts="any")
 def squeeze_attribute(call: Call) -> Variable:
     return _squeeze(call, call.attribute("axes"))
 
 
-@importer("Squeeze", since=13)
+@importer("Squeeze", since=13, accepts="any")
 def squeeze_input(call: Call) -> Variable:
     return _squeeze(call, call.integers(1, "axes"))
 
 
-@importer("Unsqueeze")
+@importer("Unsqueeze", accepts="any")
 def unsqueeze_attribute(call: Call) -> Variable:
     return _unsqueeze(call, call.attribute("axes"))
 
 
-@importer("Unsqueeze", since=13)
+@importer("Unsqueeze", since=13, accepts="any")
 def unsqueeze_input(call: Call) -> Variable:
     return _unsqueeze(call, call.integers(1, "axes"))
