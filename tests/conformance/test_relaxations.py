@@ -6,7 +6,7 @@ import torch
 
 from verify.ops import Relu, Sigmoid, Tanh
 from verify.relaxations import LOWER_SLOPES, relu_lines
-from verify.relaxations.s_shaped import _stationary, exact_intercept, s_shaped_lines
+from verify.relaxations.s_shaped import exact_intercept, s_shaped_lines
 from verify.sets import Interval
 
 DTYPES = (torch.float64, torch.float32)
@@ -100,7 +100,7 @@ def test_intercepts_of_any_slope(op, scale, dtype):
     pre = intervals(400, dtype)
     slope = torch.randn(pre.lower.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * scale
     slope = slope.to(dtype)
-    stationary = _stationary(op, slope).double().unsqueeze(0)
+    stationary = op.stationary(slope, slope, slope, convex=False).double().unsqueeze(0)
     z = grid(pre, *(sign * stationary + shift for sign in (1, -1) for shift in (0, 1e-4, -1e-4)))
     low, high = exact_intercept(op, pre, slope, lower=True), exact_intercept(op, pre, slope, lower=False)
     assert_enclosed(op, z, slope, low, slope, high)

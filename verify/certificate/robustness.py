@@ -220,5 +220,5 @@ def _double_image(node: Node, bounds: Bounds) -> Interval:
     if node.roundings is None:
         return image
     if isinstance(node.op, SShaped):
-        return widened(image, 2 * node.op.error(image.magnitude))
+        return widened(image, 2 * node.op.error(inputs[0].magnitude, image.magnitude))
     return widened(image, (2 + node.roundings / 8) * node.op.rounding(*(interval.magnitude for interval in inputs)))

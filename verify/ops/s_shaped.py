@@ -1,8 +1,4 @@
-"""Sigmoid and tanh: increasing, convex left of 0, concave right of 0.
-
-torch's float64 values are within a few ulp of the true ones; `ULPS` is charged around every value, and the known
-range ([0, 1], [-1, 1]) is met again afterwards.
-"""
+"""Sigmoid and tanh: increasing, convex left of 0, concave right of 0."""
 
 from __future__ import annotations
 
@@ -12,43 +8,39 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from verify.ops.base import Op, Shape
-from verify.sets import Interval
-
-ULPS = 8
+from verify.ops.curve import Curve
 
 
 @dataclass(frozen=True, eq=False)
-class SShaped(Op):
-    """An S-shaped function with range (`bottom`, `top`); `derivative` is given as a function of the value."""
+class SShaped(Curve):
+    """y = `height` sigmoid(`rate` x) + `bottom`; `derivative_at_value` is f' as a function of the value."""
 
-    bottom: ClassVar[float]
-    top: ClassVar[float]
+    rate: ClassVar[float]
+    breaks = (0.0,)
+    bends = (1, -1)
 
     def derivative_at_value(self, y: Tensor) -> Tensor:
         """f'(x) expressed by y = f(x)."""
         raise NotImplementedError
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return shapes[0]
+    def derivative(self, x: Tensor) -> Tensor:
+        # Without the cancellation of `derivative_at_value` where y is close to its end.
+        decay = torch.exp(-self.rate * x.abs())
+        return (self.top - self.bottom) * self.rate * decay / (1 + decay).square()
 
-    def error(self, y: Tensor) -> Tensor:
-        """Bounds |computed f(x) - f(x)| for a computed value y."""
-        finfo = torch.finfo(y.dtype)
-        return ULPS * finfo.eps * y.abs() + finfo.tiny
-
-    def interval(self, *inputs: Interval) -> Interval:
-        lower, upper = self.evaluate(inputs[0].lower), self.evaluate(inputs[0].upper)
-        return Interval(
-            (lower - self.error(lower)).clamp(min=self.bottom), (upper + self.error(upper)).clamp(max=self.top)
-        )
+    def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
+        """p (1 - p) = s for the smaller p: its logit, left of 0."""
+        s = (slope / (self.rate * (self.top - self.bottom))).clamp(torch.finfo(slope.dtype).tiny, 0.25)
+        p = 2 * s / (1 + (1 - 4 * s).sqrt())
+        z = (p.log() - torch.log1p(-p)) / self.rate
+        return z if convex else -z
 
 
 @dataclass(frozen=True, eq=False)
 class Sigmoid(SShaped):
     """y = 1 / (1 + exp(-x))."""
 
-    bottom, top = 0.0, 1.0
+    bottom, top, rate = 0.0, 1.0, 1.0
 
     def evaluate(self, *xs: Tensor) -> Tensor:
         return torch.sigmoid(xs[0])
@@ -61,7 +53,7 @@ class Sigmoid(SShaped):
 class Tanh(SShaped):
     """y = tanh(x)."""
 
-    bottom, top = -1.0, 1.0
+    bottom, top, rate = -1.0, 1.0, 2.0
 
     def evaluate(self, *xs: Tensor) -> Tensor:
         return torch.tanh(xs[0])

@@ -7,10 +7,8 @@ f is increasing, convex left of 0 and concave right of 0. On [l, u]:
   g(d) = f(d) + f'(d)(u - d) - f(u), keeping the end with g <= 0;
 - upper line: the mirror image, f(-z) = c - f(z).
 
-Source: Zhang et al. 2018 (CROWN), Shi et al. 2024 (GenBaB). Slopes come out of rounded arithmetic, so the intercept is
-not taken from the construction but computed afterwards: for a fixed slope s the best intercept is the minimum of
-f(z) - s z over [l, u], which is attained at an end or where f'(z) = s. `exact_intercept` evaluates these points and
-charges the rounding: the stored line is sound for every slope, also a bad one.
+Certificates name lines by their place between these slopes, so that prover and checker follow the same rule here, which
+is older than that of `verify.relaxations.curve`. Intercepts are those of all curves. Source: Zhang et al. 2018 (CROWN).
 """
 
 from __future__ import annotations
@@ -18,11 +16,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from verify.ops.s_shaped import Sigmoid, SShaped
-from verify.relaxations.base import Lines
+from verify.ops.s_shaped import SShaped
+from verify.relaxations.curve import candidate_slopes, curve_lines, intercept
 from verify.sets import Interval
 
 BISECTIONS = 30
+exact_intercept = intercept
+s_shaped_lines = curve_lines
 
 
 def _derivative(op: SShaped, z: Tensor) -> Tensor:
@@ -38,38 +38,6 @@ def _tangent_point(op: SShaped, far: Tensor, near: Tensor) -> Tensor:
         below = op.evaluate(middle) + _derivative(op, middle) * (far - middle) <= target
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
     return low
-
-
-def _stationary(op: SShaped, slope: Tensor) -> Tensor:
-    """The z >= 0 with f'(z) = slope (0 where the slope exceeds f'(0)); the other solution is -z."""
-    if isinstance(op, Sigmoid):
-        root = (1 - 4 * slope).clamp(min=0).sqrt()  # p (1 - p) = s, p = (1 + root) / 2
-        p = ((1 + root) / 2).clamp(max=1 - torch.finfo(slope.dtype).eps)
-        return torch.log(p / (1 - p)).clamp(min=0)
-    y = (1 - slope).clamp(0, 1).sqrt().clamp(max=1 - torch.finfo(slope.dtype).eps)  # 1 - y^2 = s
-    return torch.atanh(y)
-
-
-def exact_intercept(op: SShaped, pre: Interval, slope: Tensor, lower: bool) -> Tensor:
-    """The largest t with slope z + t <= f(z) on [l, u] (smallest with >= for `lower=False`), rounded outward.
-
-    f(z) - slope z has its extrema at l, u and at +-z0 with f'(z0) = slope. z0 is computed with rounding; because the
-    derivative of f(z) - slope z is 0 there, an error d in z0 changes the value by at most d^2 max|f''|/2, far below
-    the charge for the rounding of the value itself.
-    """
-    sign = 1.0 if lower else -1.0
-    stationary = _stationary(op, slope)
-    best = None
-    for point in (pre.lower, pre.upper, stationary, -stationary):
-        z = torch.minimum(torch.maximum(point, pre.lower), pre.upper)
-        value = op.evaluate(z)
-        charge = op.error(value) + 8 * torch.finfo(z.dtype).eps * (value.abs() + (slope * z).abs())
-        candidate = sign * (value - slope * z) - charge
-        best = candidate if best is None else torch.minimum(best, candidate)
-    # Where a slope is close to f'(0) the two stationary points merge and the second-order argument is at its weakest
-    # (z0 is only known to sqrt(eps)); the flat third-order term stays below this charge.
-    best = best - 4 * torch.finfo(slope.dtype).eps * (1 + pre.magnitude)
-    return sign * best
 
 
 def _lower_slopes(op: SShaped, pre: Interval) -> tuple[Tensor, Tensor]:
@@ -90,16 +58,8 @@ def _lower_slopes(op: SShaped, pre: Interval) -> tuple[Tensor, Tensor]:
     return first, second
 
 
+@candidate_slopes.register
 def s_shaped_slopes(op: SShaped, pre: Interval) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """((lower, alternative lower), (upper, alternative upper)) slopes, each (n, *shape)."""
     mirrored = Interval(-pre.upper, -pre.lower)
     return _lower_slopes(op, pre), _lower_slopes(op, mirrored)
-
-
-def s_shaped_lines(op: SShaped, pre: Interval, choice: int = 0) -> Lines:
-    """Lines for [l, u] (n, *shape); `choice` 1 takes the alternative slopes. Differentiable in nothing: detached."""
-    with torch.no_grad():
-        lower, upper = (pair[choice] for pair in s_shaped_slopes(op, pre))
-        return Lines(
-            lower, exact_intercept(op, pre, lower, lower=True), upper, exact_intercept(op, pre, upper, lower=False)
-        )
