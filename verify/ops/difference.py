@@ -12,15 +12,14 @@ the difference is known exactly: it is d between 0 and v for d >= 0 (min(max(v, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import singledispatch
 
 import torch
 from torch import Tensor
 
-from verify.errors import ShapeMismatch, UnsupportedOperator
+from verify.errors import BrokenInvariant, ShapeMismatch
 from verify.ops.base import LinearOp, Op, Shape
+from verify.ops.curve import Curve
 from verify.ops.relu import Relu
-from verify.ops.s_shaped import SShaped
 from verify.sets import Interval, gamma
 
 Slopes = tuple[Tensor, Tensor]
@@ -44,36 +43,20 @@ def hull(first: Interval, second: Interval) -> Interval:
     return Interval(torch.minimum(first.lower, second.lower), torch.maximum(first.upper, second.upper))
 
 
-@singledispatch
 def slope_range(op: Op, pre: Interval) -> Slopes:
     """(m, M): every difference quotient of the function between two points of `pre` lies in [m, M], rounding included;
     infinite where there is no bound."""
-    raise UnsupportedOperator(f"the slopes of {type(op).__name__} are not known; those of {known()} are")
-
-
-@slope_range.register
-def _(op: Relu, pre: Interval) -> Slopes:
-    one, zero = torch.ones_like(pre.lower), torch.zeros_like(pre.lower)
-    return torch.where(pre.lower >= 0, one, zero), torch.where(pre.upper <= 0, zero, one)
-
-
-@slope_range.register
-def _(op: SShaped, pre: Interval) -> Slopes:
-    """The derivative falls with the distance from 0; as y (1 - y) or (1 - y) (1 + y) it is off by a few ulp of 1."""
-    nearest = torch.zeros_like(pre.lower).maximum(pre.lower).minimum(pre.upper)
-    low, high, top = (op.derivative_at_value(op.evaluate(z)) for z in (pre.lower, pre.upper, nearest))
-    lost = 64 * torch.finfo(top.dtype).eps
-    return (torch.minimum(low, high) - lost).clamp(min=0), top + lost
-
-
-def known() -> str:
-    """Names of the functions whose differences are bounded."""
-    return ", ".join(sorted(kind.__name__ for kind in slope_range.registry if kind is not object))
+    if isinstance(op, Curve):
+        slopes = op.slopes(pre)
+        return slopes.lower, slopes.upper
+    if isinstance(op, Relu):
+        return (pre.lower >= 0).to(pre.lower.dtype), (pre.upper > 0).to(pre.lower.dtype)
+    raise BrokenInvariant(f"the slopes of {type(op).__name__} are not known")
 
 
 def has_slopes(op: Op) -> bool:
     """True when differences of this function are bounded."""
-    return slope_range.dispatch(type(op)) is not slope_range.dispatch(object)
+    return isinstance(op, (Curve, Relu))
 
 
 def scaled(slopes: Slopes, d: Interval) -> Interval:

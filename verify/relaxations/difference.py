@@ -22,16 +22,14 @@ differences of neurons and the chords in d.
 
 from __future__ import annotations
 
-from functools import singledispatch
-
 import torch
 from torch import Tensor
 
-from verify.ops import Op, Relu, SShaped
+from verify.ops import Op, Relu
 from verify.ops.difference import Difference, hull, relu_difference, slope_range, subtracted
+from verify.relaxations import curve
 from verify.relaxations.base import Planes
 from verify.relaxations.relu import LOWER_SLOPES, chord
-from verify.relaxations.s_shaped import exact_intercept, s_shaped_slopes
 from verify.sets import Interval
 
 Pair = tuple[Tensor, Tensor]
@@ -65,7 +63,8 @@ def candidate_slopes(op: Difference, v: Interval, d: Interval) -> tuple[tuple[Pa
                 zip(*_candidates(op.base, v, d, lower), strict=True))
         finite = torch.isfinite(p) & torch.isfinite(q)
         p, q = p.masked_fill(~finite, 0), q.masked_fill(~finite, 0)
-        height = intercept(op, v, d, (p, q), lower) + p * v.center + q * d.center
+        height = torch.stack([intercept(op, v, d, pair, lower) for pair in zip(p, q, strict=True)])
+        height = height + p * v.center + q * d.center
         order = height.nan_to_num(nan=-torch.inf if lower else torch.inf).topk(2, 0, largest=lower).indices
         sides.append(tuple(tuple(torch.where(settled, e, s.gather(0, order[k : k + 1])[0])
                                  for e, s in zip(exact, (p, q), strict=True)) for k in range(2)))
@@ -96,12 +95,18 @@ def _candidates(base: Op, v: Interval, d: Interval, lower: bool) -> list[Pair]:
     ends = [torch.minimum(m * end, M * end) if lower else torch.maximum(m * end, M * end) for end in (d.lower, d.upper)]
     along = (ends[1] - ends[0]) / (d.upper - d.lower).clamp(min=torch.finfo(zero.dtype).tiny)
     along = torch.minimum(torch.maximum(along, m), M)
-    (low, up), (other_low, other_up) = line_slopes(base, v), line_slopes(base, other)
-    own, theirs = (low, other_up) if lower else (up, other_low)
+    own, theirs = _line_slope(base, v, lower), _line_slope(base, other, not lower)
     found = [(zero, along), (own - theirs, theirs)]
     if isinstance(base, Relu):
         found.append(_clipped(other, -d.lower, True) if lower else _clipped(v, d.upper, False))
     return found
+
+
+def _line_slope(base: Op, pre: Interval, lower: bool) -> Tensor:
+    """A good slope for the function alone."""
+    if isinstance(base, Relu):
+        return LOWER_SLOPES["adaptive"](pre) if lower else chord(pre)[0]
+    return curve.candidate_slopes(base, pre)[0 if lower else 1][0]
 
 
 def _clipped(pre: Interval, top: Tensor, mirrored: bool) -> Pair:
@@ -156,10 +161,10 @@ def _coupled(base: Op, v: Interval, d: Interval, slopes: Pair, lower: bool) -> T
     info, (p, q) = torch.finfo(v.lower.dtype), slopes
     values, lost = [], []
     for y in (d.lower, d.upper):
-        curve = torch.minimum(m * y, M * y) if lower else torch.maximum(m * y, M * y)
+        bound = torch.minimum(m * y, M * y) if lower else torch.maximum(m * y, M * y)
         for x in (v.lower, v.upper):
-            values.append(curve - p * x - q * y)
-            lost.append(4 * info.eps * (curve.abs() + (p * x).abs() + (q * y).abs()) + 4 * info.tiny)
+            values.append(bound - p * x - q * y)
+            lost.append(4 * info.eps * (bound.abs() + (p * x).abs() + (q * y).abs()) + 4 * info.tiny)
     return _best(values, lost, lower)
 
 
@@ -167,36 +172,8 @@ def _apart(base: Op, v: Interval, d: Interval, slopes: Pair, lower: bool) -> Ten
     """h(v) - (p + q) v and h(v') - q v', each bounded alone."""
     p, q = slopes
     other, total = subtracted(v, d), p + q
-    first = line_intercept(base, v, total, lower)
-    second = line_intercept(base, other, q, not lower)
+    first = curve.intercept(base, v, total, lower)
+    second = curve.intercept(base, other, q, not lower)
     eps = torch.finfo(total.dtype).eps
     lost = eps * (first.abs() + second.abs() + (p.abs() + q.abs()) * v.magnitude) + torch.finfo(total.dtype).tiny
     return _best([first - second], [lost], lower)
-
-
-@singledispatch
-def line_slopes(base: Op, pre: Interval) -> Pair:
-    """Slopes of a good lower and a good upper line of the function alone."""
-    raise NotImplementedError(type(base).__name__)
-
-
-@singledispatch
-def line_intercept(base: Op, pre: Interval, slope: Tensor, lower: bool) -> Tensor:
-    """The intercept for any slope, rounded outward."""
-    raise NotImplementedError(type(base).__name__)
-
-
-@line_slopes.register
-def _(base: Relu, pre: Interval) -> Pair:
-    return LOWER_SLOPES["adaptive"](pre), chord(pre)[0]
-
-
-@line_slopes.register
-def _(base: SShaped, pre: Interval) -> Pair:
-    (low, _), (up, _) = s_shaped_slopes(base, pre)
-    return low, up
-
-
-@line_intercept.register
-def _(base: SShaped, pre: Interval, slope: Tensor, lower: bool) -> Tensor:
-    return exact_intercept(base, pre, slope, lower)
