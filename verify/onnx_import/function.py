@@ -62,12 +62,13 @@ def _function(
     schema: defs.OpSchema, node: NodeProto, opset: int, values: Sequence[Value | None]
 ) -> FunctionProto | None:
     if schema.has_function:
-        return schema.get_function_with_opset_version(_version(schema.function_opset_versions, opset))
-    if not schema.has_context_dependent_function:
+        data = schema.get_function_with_opset_version(_version(schema.function_opset_versions, opset))
+    elif schema.has_context_dependent_function:
+        types = [_type(value).SerializeToString() for value in values]
+        version = _version(schema.context_dependent_function_opset_versions, opset)
+        data = schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), types)
+    else:
         return None
-    types = [_type(value).SerializeToString() for value in values]
-    version = _version(schema.context_dependent_function_opset_versions, opset)
-    data = schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), types)
     try:
         return FunctionProto.FromString(data) if data else None
     except DecodeError:

@@ -13,7 +13,7 @@ from onnx import ModelProto, ValueInfoProto
 from verify.errors import InvalidInput, UnsupportedOperator
 from verify.graph import Graph
 from verify.onnx_import import elements
-from verify.onnx_import.call import Builder, Variable
+from verify.onnx_import.call import Builder, Value, Variable
 from verify.onnx_import.part import Port, joint_shape, slices
 from verify.onnx_import.walk import OPSETS, Scope, initialisers
 from verify.ops import Concat, Constant, Gather, Input, Reshape
@@ -83,9 +83,9 @@ def translate(model: ModelProto) -> Translated:
     state.run(model.graph.node)
     if state.blockers:
         raise _refusal(state)
-    found = [_output(state, value.name) for value in model.graph.output]
-    if not found:
+    if not model.graph.output:
         raise InvalidInput("the network has no output")
+    found = [_output(state, name, value) for name, value in state.outputs(model.graph)]
     output = _joint(state.builder, found)
     graph = Graph(tuple(state.builder.nodes), output.name).pruned()
     outputs = tuple(
@@ -108,10 +108,7 @@ def _entries(builder: Builder, inputs: tuple[Port, ...]) -> dict[str, Variable]:
     return {port.name: replace(value, element=types[port.double]) for port, value in zip(inputs, found, strict=True)}
 
 
-def _output(state: Scope, name: str) -> Variable:
-    if name not in state.values:
-        raise InvalidInput(f"no node computes the output {name!r}")
-    value = state.values[name]
+def _output(state: Scope, name: str, value: Value) -> Variable:
     if isinstance(value, Variable):
         return value
     if value.array.dtype.kind not in "biuf" or not np.isfinite(value.array).all():

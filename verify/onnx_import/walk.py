@@ -33,13 +33,24 @@ class Blocked(Exception):
     """A value is needed that is behind a blocker, which was reported already."""
 
 
+@dataclass(frozen=True)
+class Untranslated:
+    """An output that the importer does not give; whoever reads it is blocked."""
+
+    reason: str
+
+
+State = Value | Untranslated | None
+"""What is behind a name; None: something behind a blocker."""
+
+
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """One list of nodes on its way: values by ONNX name (None: behind a blocker), nodes by what blocks them."""
+    """One list of nodes on its way: values by ONNX name, nodes by what blocks them."""
 
     opset: int
     builder: Builder = field(default_factory=Builder)
-    values: ChainMap[str, Value | None] = field(default_factory=ChainMap)
+    values: ChainMap[str, State] = field(default_factory=ChainMap)
     blockers: dict[str, list[str]] = field(default_factory=dict)
     prefix: str = ""
     label: str = ""
@@ -58,7 +69,12 @@ class Scope:
         scope.values.update(initialisers(graph))
         scope.values.update(zip((value.name for value in graph.input), inputs, strict=True))
         scope.run(graph.node)
-        return _existing(scope, [value.name for value in graph.output])
+        return tuple(value for _, value in scope.outputs(graph))
+
+    def outputs(self, graph: GraphProto) -> list[tuple[str, Value]]:
+        """The outputs of a graph whose nodes were walked, by name."""
+        names = [value.name for value in graph.output]
+        return list(zip(names, _existing(self, names), strict=True))
 
     def apply(
         self, op_type: str, inputs: Sequence[Value | None], attributes: dict[str, Any], name: str, outputs: int
@@ -67,20 +83,33 @@ class Scope:
         names = [f"input{k}" if value is not None else "" for k, value in enumerate(inputs)]
         results = [name, *(f"{name}:{k}" for k in range(1, outputs))]
         node = helper.make_node(op_type, names, results, **attributes)
-        bound = {key: value for key, value in zip(names, inputs, strict=True) if key}
+        bound = {key: value for key, value in zip(names, _of_one_type(inputs), strict=True) if key}
         found = _outputs(replace(self, values=ChainMap(bound), opset=OPSETS[-1], prefix=""), node, self.label)
         if len(found) < outputs:
             raise Blocked
         return found
 
 
+def _of_one_type(values: Sequence[Value | None]) -> Sequence[Value | None]:
+    """Constants of both float types as float64: importers compose operators from their own numbers and the file's."""
+    floats = {value.array.dtype for value in values if isinstance(value, Known) and value.array.dtype.kind == "f"}
+    if len(floats) < 2:
+        return values
+    return [Known(value.name, value.array.astype(np.float64)) if isinstance(value, Known)
+            and value.array.dtype in floats else value for value in values]
+
+
 def _existing(scope: Scope, names: Sequence[str]) -> tuple[Value, ...]:
     missing = [name for name in names if name not in scope.values]
     if missing:
         raise InvalidInput(f"no node computes {missing[0]!r}")
-    if any(scope.values[name] is None for name in names):
+    found = [scope.values[name] for name in names]
+    if any(value is None for value in found):
         raise Blocked
-    return tuple(scope.values[name] for name in names)
+    for value in found:
+        if isinstance(value, Untranslated):
+            raise UnsupportedOperator(value.reason)
+    return tuple(found)
 
 
 def initialisers(graph: GraphProto) -> dict[str, Known]:
@@ -102,10 +131,10 @@ def initialisers(graph: GraphProto) -> dict[str, Known]:
     return known
 
 
-def _guarded(scope: Scope, node: NodeProto) -> list[tuple[str, Value | None]]:
+def _guarded(scope: Scope, node: NodeProto) -> list[tuple[str, State]]:
     """The node's outputs by name; None, and an entry in the list of blockers, where it cannot be translated."""
     label = scope.prefix + (node.name or (node.output[0] if node.output else node.op_type))
-    values: tuple[Value | None, ...] = ()
+    values: tuple[State, ...] = ()
     try:
         values = _outputs(scope, node, label)
     except Blocked:
@@ -118,7 +147,8 @@ def _guarded(scope: Scope, node: NodeProto) -> list[tuple[str, Value | None]]:
         reason = " ".join(str(error).split())[:200]
         raise InvalidInput(f"node {label!r} ({node.op_type}) is malformed: {reason}") from error
     if values and len(values) < len(node.output):
-        values = (*values, *(None for _ in node.output[len(values):]))
+        more = Untranslated(f"{node.op_type}: only its first {len(values)} outputs are translated")
+        values = (*values, *(more for _ in node.output[len(values):]))
     return list(zip(node.output, values or (None for _ in node.output), strict=False))
 
 
@@ -133,6 +163,9 @@ def _outputs(scope: Scope, node: NodeProto, label: str) -> tuple[Value | None, .
     found = entry(node.op_type, scope.opset)
     behind_blocker = any(name and scope.values[name] is None for name in node.input)
     inputs = tuple(scope.values[name] if name else None for name in node.input)
+    for value in inputs:
+        if isinstance(value, Untranslated):
+            raise UnsupportedOperator(value.reason)
     known = not behind_blocker and all(isinstance(value, Known) for value in inputs if value is not None)
     if known and (found is None or found.folds):
         arrays = {name: scope.values[name].array for name in node.input if name}

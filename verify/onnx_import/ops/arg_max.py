@@ -23,15 +23,20 @@ from verify.ops import Linear, Relu, Transpose
 LIMIT = 2**19
 
 
-def winners(call: Call, x: Variable, axis: int, last: bool) -> Variable:
-    """o along the last axis: (*shape without the axis, n)."""
-    n = x.shape[axis]
-    index = np.moveaxis(np.arange(x.size).reshape(x.shape), axis, -1)
+def pairs(call: Call, x: Variable, last: bool) -> tuple[np.ndarray, np.ndarray, Variable]:
+    """For all pairs j < k along the last axis: k, j and [x_k > x_j] (>= if the last of equal ones is before)."""
+    n, index = x.shape[-1], np.arange(x.size).reshape(x.shape)
     later, earlier = np.tril_indices(n, -1)
     if index[..., later].size > LIMIT:
         raise call.refuse(f"its {index[..., later].size} comparisons of pairs are more than {LIMIT}")
     above, below = call.gather(x, index[..., later]), call.gather(x, index[..., earlier])
-    wins = logic.greater(call, above, below, logic.whole(x.element), or_equal=last)
+    return later, earlier, logic.greater(call, above, below, logic.whole(x.element), or_equal=last)
+
+
+def winners(call: Call, x: Variable, axis: int, last: bool) -> Variable:
+    """o along the last axis: (*shape without the axis, n)."""
+    n = x.shape[axis]
+    later, earlier, wins = pairs(call, call.rearrange(x, lambda index: np.moveaxis(index, axis, -1)), last)
     weight = np.zeros((n, len(later)))
     weight[later, range(len(later))], weight[earlier, range(len(later))] = 1.0, -1.0
     # Every pair that k is the earlier one of counts 1 - [..]; n - 2 statements are one too few.

@@ -4,7 +4,10 @@ on the network input become y = sum_k [index = k] x_k.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from onnx import TensorProto
 
 from verify.errors import InvalidInput
 from verify.onnx_import.call import Call, Known, Value, Variable
@@ -35,12 +38,17 @@ def _selected(call: Call, data: Value, index: Variable, axis: int) -> Variable:
     shape = shape_of(data)
     count, rest = shape[axis], (*shape[:axis], *shape[axis + 1 :])
     table = reshaped(call, moved(call, data, lambda array: np.moveaxis(array, axis, 0)), (count, -1))
-    if isinstance(table, Known):
-        table = call.constant(table.array.astype(np.float32))
     rows = call.reshape(indicators(call, index, count), (index.size, count))
-    found = call.reshape(call.apply("MatMul", rows, table), (*index.shape, *rest))
+    found = call.reshape(call.apply("MatMul", _real(rows), _real(table)), (*index.shape, *rest))
     order = [*range(index.rank, index.rank + axis), *range(index.rank), *range(index.rank + axis, found.rank)]
     return call.rearrange(found, lambda flat: flat.transpose(order))
+
+
+def _real(value: Value) -> Value:
+    """Integers and truth values as the numbers that they are."""
+    if isinstance(value, Known):
+        return value if value.array.dtype.kind == "f" else Known(value.name, value.array.astype(np.float64))
+    return replace(value, element=TensorProto.FLOAT)
 
 
 @importer("GatherElements", since=11, accepts="any")

@@ -17,7 +17,7 @@ from verify.onnx_import.windows import window
 from verify.ops import Conv, Sum
 
 
-@importer("MaxPool")
+@importer("MaxPool", accepts="any")
 def max_pool(call: Call) -> Variable:
     x = call.variable(0)
     if len(call.outputs) > 1 and call.outputs[1]:

@@ -100,14 +100,16 @@ PLAIN = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
 """What leaves a single entry as it is."""
 
 
-@importer("ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceSumSquare", accepts="number")
+@importer("ReduceMax", "ReduceMin", accepts="any")
+@importer("ReduceSum", "ReduceProd", "ReduceL1", "ReduceSumSquare", accepts="number")
 @importer("ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
 def reduce_attribute(call: Call) -> Variable:
     return _reduce(call, call.attribute("axes"))
 
 
 @importer("ReduceSum", since=13, accepts="number")
-@importer("ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceSumSquare", since=18, accepts="number")
+@importer("ReduceMax", "ReduceMin", since=18, accepts="any")
+@importer("ReduceProd", "ReduceL1", "ReduceSumSquare", since=18, accepts="number")
 @importer("ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", since=18)
 def reduce_input(call: Call) -> Variable:
     return _reduce(call, call.integers(1, "axes"))

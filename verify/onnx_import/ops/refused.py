@@ -27,6 +27,8 @@ REFUSED: Mapping[str, str] = MappingProxyType({
     "Det": "a determinant is a polynomial of the degree of its size; constants would be accepted",
     "DynamicQuantizeLinear": "its scale depends on the data; QuantizeLinear with a constant scale would be accepted",
     "MaxRoiPool": "regions that depend on the data, or maxima over them, are not supported",
-    "TopK": "the order of entries depends on the data; ReduceMax and ArgMax would be accepted",
+    "DeformConv": "positions that are read are no constants of the operator; Conv would be accepted",
+    "RoiAlign": "regions are not supported; Resize with a region would be accepted",
+    "STFT": "frames of signals are not supported; DFT would be accepted",
     "MelWeightMatrix": "its arguments depend on the network input; constants would be accepted",
 })

@@ -9,7 +9,7 @@ Output i lies at a source position p (exact fractions), with scale f = out / in 
     tf_crop_and_resize    s (in - 1) + i (e - s) (in - 1) / (out - 1) in the region [s, e]; its middle when out = 1
 
 Positions outside of the image read its border, or `extrapolation_value` with tf_crop_and_resize. Interpolation weighs
-the neighbours with a kernel k(p - q); `antialias` stretches it by 1 / f where f < 1. (Keys 1981 for the cubic one.)
+the neighbours with a kernel k(p - q) (`verify.onnx_import.kernels`); `antialias` stretches it by 1 / f where f < 1.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 from verify.errors import InvalidInput
 from verify.onnx_import.axes import along_axis
 from verify.onnx_import.call import Call, Variable
+from verify.onnx_import.kernels import cubic, linear
 from verify.onnx_import.registry import importer
 
 HALF = Fraction(1, 2)
@@ -72,27 +73,16 @@ def _positions(call: Call, mode: str, a: _Axis) -> list[Fraction]:
     return [shift + (i + HALF) / a.scale - HALF for i in outputs]
 
 
-def _linear(x: np.ndarray) -> np.ndarray:
-    return np.maximum(1 - np.abs(x), 0)
-
-
-def _cubic(x: np.ndarray, a: float) -> np.ndarray:
-    x = np.abs(x)
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = a * (((x - 5) * x + 8) * x - 4)
-    return np.where(x <= 1, near, np.where(x < 2, far, 0))
-
-
 def _matrix(call: Call, a: _Axis, positions: Sequence[Fraction]) -> np.ndarray:
     """(out, in) interpolation weights."""
-    cubic = call.text("mode", "nearest") == "cubic"
+    wide = call.text("mode", "nearest") == "cubic"
     stretch = min(1.0, float(a.scale)) if call.attribute("antialias", 0) else 1.0
-    reach = math.ceil((2 if cubic else 1) / stretch)
+    reach = math.ceil((2 if wide else 1) / stretch)
     matrix = np.zeros((a.out, a.size))
     for row, position in zip(matrix, positions, strict=True):
         taps = np.arange(math.floor(position) - reach, math.floor(position) + reach + 2)
         offset = (np.array([float(position - int(tap)) for tap in taps])) * stretch
-        weights = _cubic(offset, call.attribute("cubic_coeff_a", -0.75)) if cubic else _linear(offset)
+        weights = cubic(offset, call.attribute("cubic_coeff_a", -0.75)) if wide else linear(offset)
         inside = (taps >= 0) & (taps < a.size)
         if call.attribute("exclude_outside", 0) or stretch < 1.0:
             weights = np.where(inside, weights, 0) if call.attribute("exclude_outside", 0) else weights
