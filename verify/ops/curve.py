@@ -13,6 +13,7 @@ still repair it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +24,8 @@ from verify.ops.base import Op, Shape
 from verify.sets import Interval
 
 ULPS = 8
+UNDERFLOW = 16
+"""What is lost below the normal numbers, in units of the smallest, by a function times a factor of about 1."""
 Bound = float | Tensor
 Points = tuple[tuple[Tensor, Tensor], ...]
 
@@ -75,12 +78,12 @@ class Curve(Op):
     def error(self, x: Tensor, y: Tensor) -> Tensor:
         """Bounds |y - f(x)| for y = `evaluate(x)`."""
         finfo = torch.finfo(y.dtype)
-        return ULPS * finfo.eps * y.abs() + finfo.tiny
+        return ULPS * finfo.eps * y.abs() + UNDERFLOW * finfo.tiny
 
     def derivative_error(self, x: Tensor, d: Tensor) -> Tensor:
         """Bounds |d - f'(x)| for d = `derivative(x)`."""
         finfo = torch.finfo(d.dtype)
-        return ULPS * finfo.eps * d.abs() + finfo.tiny
+        return ULPS * finfo.eps * d.abs() + UNDERFLOW * finfo.tiny
 
     def slack(self, pre: Interval) -> Bound:
         """Bounds what minima over [l, u] lose because breaks are rounded."""
@@ -129,14 +132,8 @@ class Curve(Op):
     def slopes(self, pre: Interval) -> Interval:
         """Encloses f' on [l, u], and with it every difference quotient; (-inf, inf) where nothing does. f' is monotone
         between the knots."""
-        lower = upper = None
-        for z in (pre.lower, pre.upper, *self.knots(pre)):
-            d = self.derivative(z)
-            error = self.derivative_error(z, d)
-            lower = d - error if lower is None else torch.minimum(lower, d - error)
-            upper = d + error if upper is None else torch.maximum(upper, d + error)
-        fine = self.defined(pre) & ~(lower.isnan() | upper.isnan())
-        return Interval(torch.where(fine, lower, -torch.inf), torch.where(fine, upper, torch.inf))
+        ends, defined = (pre.lower, pre.upper, *self.knots(pre)), self.defined(pre)
+        return _hull(ends, self.derivative, self.derivative_error, defined)
 
     def steepness(self, pre: Interval) -> Tensor:
         """Bounds |f'| on [l, u]; inf where nothing does."""
@@ -144,17 +141,26 @@ class Curve(Op):
 
     def interval(self, *inputs: Interval) -> Interval:
         pre = inputs[0]
-        lower = upper = None
-        for z in (pre.lower, pre.upper, *(clip(turn, pre) for turn in self.turns)):
-            y = self.evaluate(z)
-            error = self.error(z, y)
-            below, above = y - error, y + error
-            lower = below if lower is None else torch.minimum(lower, below)
-            upper = above if upper is None else torch.maximum(upper, above)
-        return self.enclosure(pre, lower, upper)
+        ends, defined = (pre.lower, pre.upper, *(clip(turn, pre) for turn in self.turns)), self.defined(pre)
+        found = _hull(ends, self.evaluate, self.error, defined)
+        if self.bottom == -math.inf and self.top == math.inf:
+            return found
+        # Outside of its domain f does not keep its range either.
+        return Interval(torch.where(defined, found.lower.clamp(min=self.bottom), -torch.inf),
+                        torch.where(defined, found.upper.clamp(max=self.top), torch.inf))
 
-    def enclosure(self, pre: Interval, lower: Tensor, upper: Tensor) -> Interval:
-        """[lower, upper] within the range of f where f is defined, else everything."""
-        fine = self.defined(pre) & ~(lower.isnan() | upper.isnan())
-        return Interval(torch.where(fine, lower.clamp(min=self.bottom), -torch.inf),
-                        torch.where(fine, upper.clamp(max=self.top), torch.inf))
+
+def _hull(points: tuple[Tensor, ...], function: Callable[[Tensor], Tensor], error: Callable[[Tensor, Tensor], Tensor],
+          defined: Tensor) -> Interval:
+    """Encloses the function at all the points; everything where that is no number or not `defined`."""
+    lower = upper = None
+    for z in points:
+        y = function(z)
+        off = torch.where(y.isinf(), 0.0, error(z, y))
+        lower = y - off if lower is None else torch.minimum(lower, y - off)
+        upper = y + off if upper is None else torch.maximum(upper, y + off)
+    # What overflows is at least half the largest number, but finite.
+    half = torch.finfo(lower.dtype).max / 2
+    lower, upper = lower.clamp(max=half), upper.clamp(min=-half)
+    fine = defined & ~(lower.isnan() | upper.isnan())
+    return Interval(torch.where(fine, lower, -torch.inf), torch.where(fine, upper, torch.inf))

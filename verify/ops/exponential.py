@@ -58,8 +58,9 @@ class Softplus(Curve):
 
     def error(self, x: Tensor, y: Tensor) -> Tensor:
         # beta x is rounded: a relative error of |beta x| eps in exp(beta x), which is about y where it is small.
-        eps = torch.finfo(y.dtype).eps
-        return super().error(x, y) + 2 * eps * (self.beta * x).clamp(max=0).abs() * y
+        finfo = torch.finfo(y.dtype)
+        rounded = 2 * finfo.eps * (self.beta * x).clamp(max=0).abs() * y
+        return super().error(x, y) + rounded + finfo.tiny / self.beta
 
     def derivative(self, x: Tensor) -> Tensor:
         return torch.sigmoid(self.beta * x)
@@ -103,8 +104,17 @@ class Elu(Curve):
         return self.gamma * torch.where(x > 0, 1.0, left)
 
     def derivative_error(self, x: Tensor, d: Tensor) -> Tensor:
-        eps = torch.finfo(d.dtype).eps
-        return super().derivative_error(x, d) + 2 * eps * (self.beta * x).clamp(max=0).abs() * d.abs()
+        finfo = torch.finfo(d.dtype)
+        rounded = 2 * finfo.eps * (self.beta * x).clamp(max=0).abs() * d.abs()
+        return super().derivative_error(x, d) + rounded + finfo.tiny * self._height
+
+    @property
+    def _height(self) -> float:
+        """What multiplies the exponential, or its derivative, at most."""
+        return self.gamma * abs(self.alpha) * max(self.beta, 1.0)
+
+    def error(self, x: Tensor, y: Tensor) -> Tensor:
+        return super().error(x, y) + torch.finfo(y.dtype).tiny * self._height
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
         height = self.gamma * self.alpha * self.beta

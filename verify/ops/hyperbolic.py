@@ -54,7 +54,7 @@ class Asinh(Curve):
         return xs[0].asinh()
 
     def derivative(self, x: Tensor) -> Tensor:
-        return (1 + x.square()).rsqrt()
+        return torch.hypot(x, torch.ones_like(x)).reciprocal()
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
         s = slope.clamp(torch.finfo(slope.dtype).tiny ** 0.5, 1)
@@ -74,7 +74,7 @@ class Acosh(Curve):
         return xs[0].acosh()
 
     def derivative(self, x: Tensor) -> Tensor:
-        return ((x - 1) * (x + 1)).rsqrt()
+        return (x - 1).rsqrt() * (x + 1).rsqrt()
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
         return (1 + slope.clamp(min=torch.finfo(slope.dtype).tiny).reciprocal().square()).sqrt()

@@ -23,7 +23,7 @@ class Sqrt(Curve):
         return xs[0].sqrt()
 
     def derivative(self, x: Tensor) -> Tensor:
-        return 0.5 * x.rsqrt()
+        return 0.5 * x.abs().rsqrt()  # not -inf at -0
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
         return (0.5 / slope.clamp(min=torch.finfo(slope.dtype).tiny)).square()
@@ -87,20 +87,23 @@ class Power(Curve):
         return xs[0].pow(self.exponent)
 
     def error(self, x: Tensor, y: Tensor) -> Tensor:
-        return super().error(x, y) + self._rounded_exponent(x, y)
+        return super().error(x, y) + self._exponent_error(x, y)
 
     def derivative(self, x: Tensor) -> Tensor:
-        return self.exponent * x.pow(self.exponent - 1)
+        if self.exponent == 0:
+            return torch.zeros_like(x)
+        return self.exponent * (x if self.whole else x.abs()).pow(self.exponent - 1)  # not -inf at -0
 
     def derivative_error(self, x: Tensor, d: Tensor) -> Tensor:
-        return super().derivative_error(x, d) + self._rounded_exponent(x, d)
+        return super().derivative_error(x, d) + self._exponent_error(x, d)
 
-    def _rounded_exponent(self, x: Tensor, y: Tensor) -> Tensor | float:
-        """float32 holds the exponent itself only up to rounding."""
-        if self.whole:
-            return 0.0
+    def _exponent_error(self, x: Tensor, y: Tensor) -> Tensor | float:
+        """float32 holds the exponent itself only up to rounding. And the factor multiplies what underflows."""
         finfo = torch.finfo(y.dtype)
-        return finfo.eps * (abs(self.exponent) + 1) * x.abs().clamp(min=finfo.tiny).log().abs() * y.abs()
+        lost = finfo.tiny * abs(self.exponent)
+        if self.whole:
+            return lost
+        return lost + finfo.eps * (abs(self.exponent) + 1) * x.abs().clamp(min=finfo.tiny).log().abs() * y.abs()
 
     def defined(self, pre: Interval) -> Tensor:
         if not self.whole:

@@ -45,6 +45,8 @@ def intercept(op: Curve, pre: Interval, slope: Tensor, lower: bool) -> Tensor:
     def gap(z: Tensor, y: Tensor) -> Tensor:
         """At most sign (f(z) - slope z)."""
         product = slope * z
+        # What overflows is at least half the largest number.
+        y = y.clamp(max=finfo.max / 2) if lower else y.clamp(min=-finfo.max / 2)
         return sign * (y - product) - (4 * finfo.eps * (y.abs() + product.abs()) + (op.error(z, y) + finfo.tiny))
 
     least = None
