@@ -42,10 +42,12 @@ def computed_in(node: NodeProto, opset: int, inputs: Sequence[int | None]) -> tu
     for k, element in enumerate(inputs):
         if element is not None and schema.inputs:
             given.setdefault(schema.inputs[min(k, len(schema.inputs) - 1)].type_str, element)
+    allowed_types = {part.type_param_str: part.allowed_type_strs for part in schema.type_constraints}
     found = []
     for k in range(len(node.output)):
         kind = schema.outputs[min(k, len(schema.outputs) - 1)].type_str
-        found.append(_fixed(kind) if "(" in kind else given.get(kind, _chosen(node)))
+        only = allowed_types.get(kind, [kind])
+        found.append(given[kind] if kind in given else _fixed(only[0]) if len(only) == 1 else _chosen(node))
     return tuple(found)
 
 

@@ -65,7 +65,7 @@ class Scope:
         """The outputs of a subgraph at these inputs."""
         if len(inputs) != len(graph.input):
             raise InvalidInput(f"a subgraph of {len(graph.input)} inputs is given {len(inputs)}")
-        scope = replace(self, values=self.values.new_child(), prefix=f"{self.prefix}{label}/")
+        scope = replace(self, values=self.values.new_child(), prefix=f"{label}/")
         scope.values.update(initialisers(graph))
         scope.values.update(zip((value.name for value in graph.input), inputs, strict=True))
         scope.run(graph.node)
