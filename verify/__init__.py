@@ -17,9 +17,11 @@ _HOME = MappingProxyType({
     "Witness": "verify.result",
     "linear": "verify.properties",
     "load_network": "verify.onnx_import.model",
+    "network": "verify.statements",
     "output_range": "verify.properties",
     "read_spec": "verify.vnnlib",
     "robustness": "verify.properties",
+    "spec": "verify.statements",
     "targeted": "verify.properties",
     "verify": "verify.api",
 })
@@ -28,7 +30,7 @@ __version__ = "0.1.0"
 STARTED = time.monotonic()  # when the process first touched this package: `--timeout` counts from here
 __all__ = [
     "Budget", "Reason", "Result", "Spec", "Verdict", "VerifyError", "Witness", "__version__", "linear", "load_network",
-    "output_range", "read_spec", "robustness", "targeted", "verify",
+    "network", "output_range", "read_spec", "robustness", "spec", "targeted", "verify",
 ]
 
 

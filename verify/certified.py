@@ -48,24 +48,32 @@ def _content(path: Path) -> bytes:
         raise InvalidInput(f"cannot read {path}: {error}") from error
 
 
+def _provable(problem: Problem) -> bool:
+    """Whether the checker reads such a property and such a network."""
+    return problem.spec.interface is None and len(problem.network.inputs) == len(problem.network.outputs) == 1
+
+
 def solve_certified(problem: Problem, sources: Sources, method: str = "portfolio", budget: Budget | None = None,
                     device: str = "auto", dtype: str = "auto", seed: int = 0, on_progress: Observer | None = None
                     ) -> Result:
     """`pipeline.solve`, and a proof file with every `verified`."""
     budget = budget or Budget()
-    recorder = Recorder()
+    recorder = Recorder() if _provable(problem) else None
     result = solve(problem, method, budget.slice(SEARCH_SHARE * budget.remaining), device, dtype, seed, on_progress,
                    recorder)
     if result.verdict is not Verdict.VERIFIED:
         return result
     started = time.monotonic()
-    recording = recorder.recording(len(problem.spec.cases))
+    recording = None if recorder is None else recorder.recording(len(problem.spec.cases))
 
     def watch(leaves: int) -> None:
         if on_progress is not None:
             on_progress(Progress("writing the proof", 0, leaves))
 
     try:
+        if recorder is None:
+            raise NoProof("no proof: its format covers VNN-LIB 1.0 properties of one network with one input and one "
+                          "output")
         if recording is None:
             raise NoProof(f"no proof: method {method!r} leaves no evidence that could be checked; portfolio does")
         watch(0)

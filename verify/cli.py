@@ -1,7 +1,8 @@
 """The command line: names, help and printing. Everything heavy is imported inside the command that needs it.
 
-The first line of standard output of `verify run` is exactly `sat`, `unsat`, `unknown` or `timed-out`; everything else
-goes to standard error. Errors print nothing on standard output and one line `error: ...` on standard error.
+The first line of standard output of `verify run` and `verify verify` is exactly `sat`, `unsat`, `unknown` or
+`timed-out`; everything else (but the counterexample of `verify verify`) goes to standard error. Errors print nothing on
+standard output and one line `error: ...` on standard error.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from verify import STARTED, __version__
+from verify import STARTED, __version__, standard
 from verify.errors import BrokenInvariant, InvalidInput
 from verify.options import RunOptions, help_text, parse_size, require_file
 from verify.supervise import Outcome, guarded, supervise
@@ -78,13 +79,20 @@ def _with_companions(arguments: list[str]) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"verify {__version__}")
+        print(__version__)
+        raise typer.Exit
+
+
+def _name(wanted: bool) -> None:
+    if wanted:
+        print(standard.NAME)
         raise typer.Exit
 
 
 @app.callback()
 def _application(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+    name: Annotated[bool, typer.Option("--name", callback=_name, is_eager=True, help="print it")] = False,
 ) -> None:
     pass
 
@@ -106,7 +114,7 @@ def run(
     witness: Annotated[Path | None, _opt("witness")] = None,
     json: Annotated[Path | None, _opt("json")] = None,
     memory_limit: Annotated[str | None, _opt("memory_limit")] = None,
-    semantics: Annotated[str, _opt("semantics")] = "real",
+    semantics: Annotated[str, _opt("semantics")] = "auto",
     proof: Annotated[Path | None, _opt("proof")] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="phases, and tracebacks of errors")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="nothing but the verdict and errors")] = False,
@@ -129,7 +137,7 @@ def run(
 def info(
     network: Annotated[Path, typer.Argument(help="network: .onnx or .onnx.gz")],
     spec: Annotated[Path | None, typer.Argument(help="property: .vnnlib or .vnnlib.gz")] = None,
-    semantics: Annotated[str, _opt("semantics")] = "real",
+    semantics: Annotated[str, _opt("semantics")] = "auto",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="tracebacks of errors")] = False,
 ) -> int:
     """Shows shapes, operators, unstable neurons, memory, and the method that `run` would choose."""
@@ -137,6 +145,33 @@ def info(
     if spec is not None:
         require_file("property", spec)
     return _print(guarded(partial(_explain, network, spec, semantics), verbose))
+
+
+@app.command("verify")
+def verify_query(
+    query: Annotated[Path, typer.Argument(help="query: .vnnlib or .vnnlib.gz")],
+    network: Annotated[list[str], typer.Option(metavar="NAME=FILE", help="model of a declared network; one for each")],
+    timeout: Annotated[float | None, _opt("timeout")] = None,
+    serialise_assignments: Annotated[Path | None, typer.Option(
+        metavar="FOLDER", help="write a counterexample here, a file NAME.pb for each variable, instead of printing it")
+    ] = None,
+    semantics: Annotated[str, _opt("semantics")] = "auto",
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="tracebacks of errors")] = False,
+) -> int:
+    """Decides a query as the VNN-LIB standard has it: verdict, then the counterexample; 0 whatever the verdict."""
+    question = standard.Question(query, standard.parse_networks(network), timeout, serialise_assignments, semantics)
+    work = partial(standard.answer, question)
+    return _print(standard.settled(supervise(work, deadline=question.deadline, verbose=verbose)))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def supports(context: typer.Context) -> int:
+    """Prints what is supported: one of the capabilities of the VNN-LIB standard, such as --onnx-operators."""
+    unknown = [word for word in context.args if word.removeprefix("--") not in standard.CAPABILITIES]
+    if unknown:
+        raise InvalidInput(f"unknown capability {unknown[0]!r}; accepted: "
+                           f"{', '.join('--' + name for name in standard.CAPABILITIES)}")
+    return _print(standard.supports([word.removeprefix("--") for word in context.args]))
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -158,7 +193,6 @@ def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> 
     """The work of `run`, inside the supervised process."""
     from verify import report, runtime, terminal
     from verify.budget import Budget
-    from verify.certificate.witness import write_witness
     from verify.pipeline import load_problem, solve
 
     runtime.configure(options.threads)
@@ -176,7 +210,9 @@ def _solve(options: RunOptions, deadline: float, verbose: bool, quiet: bool) -> 
 
         result = solve_certified(problem, Sources.of(options.network, options.spec, options.proof), **how)
     if options.witness is not None and result.witness is not None:
-        write_witness(options.witness, result.witness)
+        from verify.certificate.assignment import write_counterexample
+
+        write_counterexample(options.witness, problem.spec, problem.network, result.witness)
     if options.json is not None:
         report.write_json(options.json, report.document(options, result.as_vnncomp, result))
     lines = [report.summary(result)]

@@ -18,6 +18,7 @@ from verify.errors import InvalidInput
 DTYPES = ("auto", "float32", "float64")
 SEMANTICS = ("real", "float32")
 """What a network means: its function over exact reals, or every float32 execution of the operators in its file."""
+CHOICES = ("auto", *SEMANTICS)
 _UNITS = MappingProxyType({"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40})
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:iB|B)?", re.IGNORECASE)
@@ -44,8 +45,9 @@ class RunOptions:
     memory_limit: int | None = _option(None, "such as 512M or 8G", "end with `unknown` above this resident memory")
 
     proof: Path | None = _option(None, "a file", "write the proof of an `unsat` here; without one there is no `unsat`")
-    semantics: str = _option("real", "real or float32", "what is proved: the network over exact real numbers, or every "
-                             "float32 execution of it")
+    semantics: str = _option("auto", "auto, real or float32", "what is proved: the network over exact real numbers, or "
+                             "every float32 execution of it; auto: float32 where a VNN-LIB 2.0 property declares it, "
+                             "else real")
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not (math.isfinite(self.timeout) and self.timeout > 0):
@@ -54,8 +56,8 @@ class RunOptions:
             raise InvalidInput(f"--device takes auto, cpu, cuda or cuda:N, got {self.device!r}")
         if self.dtype not in DTYPES:
             raise InvalidInput(f"--dtype takes {', '.join(DTYPES)}, got {self.dtype!r}")
-        if self.semantics not in SEMANTICS:
-            raise InvalidInput(f"--semantics takes {' or '.join(SEMANTICS)}, got {self.semantics!r}")
+        if self.semantics not in CHOICES:
+            raise InvalidInput(f"--semantics takes {', '.join(CHOICES)}, got {self.semantics!r}")
         if not 0 <= self.seed < 1 << 63:
             raise InvalidInput(f"--seed takes a number from 0 to 2^63 - 1, got {self.seed}")
         if self.threads is not None and not 1 <= self.threads <= 4096:

@@ -5,6 +5,9 @@ of conjunctions of linear constraints `h(x, y) <= 0` over network inputs and out
 when no case has a point. Proving a case means: for each disjunct some row, or some non-negative combination of its
 rows, is positive on the whole box.
 
+A row may also read *monomials*, products of inputs and outputs: entry `outputs + k` of its output part is monomial k of
+the `Spec`. The lowered graph computes them (`verify.monomials`), the exact check multiplies rationals.
+
 Numbers are exact: literals are kept as `Fraction`s. A box carries two float64 pairs: `lower`/`upper` rounded outward,
 for bounds, and `inner_lower`/`inner_upper` rounded inward, so that a float point lies in the declared box if and only
 if it lies between the inner limits.
@@ -13,8 +16,8 @@ if it lies between the inner limits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -24,9 +27,13 @@ import torch
 
 from verify.errors import InvalidInput, ShapeMismatch
 from verify.graph import Graph, Node
+from verify.interface import Interface
+from verify.monomials import Monomial, monomial_nodes
 from verify.ops import Concat, Linear, Reshape
 from verify.result import Witness
 from verify.sets import Interval
+
+Numbers = np.ndarray | Sequence[Fraction]
 
 COMFORT = 100
 """Rows whose largest number is beyond 2 ** +-100 (float32 reaches 2 ** +-126) are scaled to about 1."""
@@ -92,29 +99,37 @@ class InputBox:
 
 @dataclass(frozen=True)
 class LinearConstraint:
-    """h = sum_k y[k] Y_k + sum_k x[k] X_k + constant, unsafe where h <= 0 (h < 0 if `strict`). Exact coefficients."""
+    """h = sum_k y[k] Y_k + sum_k x[k] X_k + constant, unsafe where h <= 0 (h < 0 if `strict`). Exact coefficients.
+
+    From Y_outputs on, the outputs are the monomials of the spec (`Spec.extended`)."""
 
     y: tuple[tuple[int, Fraction], ...]
     constant: Fraction
     x: tuple[tuple[int, Fraction], ...] = ()
     strict: bool = False
 
-    def value(self, x: np.ndarray, y: np.ndarray) -> Fraction:
-        """h at a float point, exactly."""
+    def value(self, x: Numbers, y: Numbers) -> Fraction:
+        """h at a point, exactly."""
         total = self.constant
         for k, c in self.x:
-            total += c * Fraction(float(x[k]))
+            total += c * exact(x[k])
         for k, c in self.y:
-            total += c * Fraction(float(y[k]))
+            total += c * exact(y[k])
         return total
 
-    def violated(self, x: np.ndarray, y: np.ndarray) -> bool:
+    def violated(self, x: Numbers, y: Numbers) -> bool:
         """True when the point lies in this constraint's (unsafe) half-space."""
         h = self.value(x, y)
         return h < 0 or (h == 0 and not self.strict)
 
 
 Disjunct = tuple[LinearConstraint, ...]
+Columns = dict[tuple[str, int], int]
+
+
+def exact(value: float | Fraction) -> Fraction:
+    """A float of any width, or a fraction, as the number that it is."""
+    return value if isinstance(value, Fraction) else Fraction(float(value))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,20 +142,38 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Spec:
-    """The unsafe set: union of `cases`; `inputs`/`outputs` are the declared counts of X and Y. `source` names it."""
+    """The unsafe set: union of `cases`; `inputs`/`outputs` are the counts of X and Y. `source` names it.
+
+    `monomials`: the products that rows may read behind the outputs. `interface`: what the X and Y are, where the
+    property declares networks and tensors by name (VNN-LIB 2.0); None where it counts X_i and Y_j only.
+    """
 
     inputs: int
     outputs: int
     cases: tuple[Case, ...]
     source: str = "python"
+    monomials: tuple[Monomial, ...] = ()
+    interface: Interface | None = None
+
+    def name(self, kind: str, index: int) -> str:
+        """What the property calls entry `index` of "X" or "Y"."""
+        return f"{kind}_{index}" if self.interface is None else self.interface.entry(kind, index)
+
+    def extended(self, x: Numbers, y: Numbers) -> Numbers:
+        """y, with the exact values of the monomials behind it where there are any."""
+        if not self.monomials:
+            return y
+        values = {"x": x, "y": y}
+        products = (math.prod((exact(values[kind][k]) for kind, k in monomial), start=Fraction(1))
+                    for monomial in self.monomials)
+        return [*map(exact, y), *products]
 
     def unsafe(self, x: np.ndarray, y: np.ndarray) -> bool:
         """Exact membership of (x, y), both flat, in the unsafe set (x within the declared box included)."""
-        return any(
-            bool(np.all((case.box.inner_lower <= x) & (x <= case.box.inner_upper)))
-            and any(all(h.violated(x, y) for h in disjunct) for disjunct in case.disjuncts)
-            for case in self.cases
-        )
+        around = [case for case in self.cases
+                  if bool(np.all((case.box.inner_lower <= x) & (x <= case.box.inner_upper)))]
+        whole = self.extended(x, y) if around else y
+        return any(all(h.violated(x, whole) for h in disjunct) for case in around for disjunct in case.disjuncts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,19 +213,19 @@ def _check_indices(case: Case, spec: Spec) -> None:
     """Y and X share the columns of the rows, so an index out of range would silently mean another variable."""
     for disjunct in case.disjuncts:
         for h in disjunct:
-            for name, terms, count in (("Y", h.y, spec.outputs), ("X", h.x, spec.inputs)):
+            for name, terms, count in (("Y", h.y, spec.outputs + len(spec.monomials)), ("X", h.x, spec.inputs)):
                 for k, _ in terms:
                     if not 0 <= k < count:
                         raise InvalidInput(f"{spec.source}: a condition reads {name}_{k}; there are {name}_0 to "
                                            f"{name}_{count - 1}")
 
 
-def _float_row(h: LinearConstraint, outputs: int) -> tuple[dict[int, float], float]:
-    """Coefficients over [Y, X] and the constant, each rounded once (which `Linear` charges): terms of one variable are
-    added exactly, and a row beyond float64's comfort is multiplied by a power of two, which keeps its sign."""
-    terms: dict[int, Fraction] = {}
-    for k, c in (*h.y, *((outputs + k, c) for k, c in h.x)):
-        terms[k] = terms.get(k, Fraction(0)) + c
+def _float_row(h: LinearConstraint) -> tuple[dict[tuple[str, int], float], float]:
+    """Coefficients and the constant, each rounded once (which `Linear` charges): terms of one variable are added
+    exactly, and a row beyond float64's comfort is multiplied by a power of two, which keeps its sign."""
+    terms: dict[tuple[str, int], Fraction] = {}
+    for kind, k, c in (*(("y", k, c) for k, c in h.y), *(("x", k, c) for k, c in h.x)):
+        terms[kind, k] = terms.get((kind, k), Fraction(0)) + c
     largest = max(map(abs, (*terms.values(), h.constant)))
     exponent = largest.numerator.bit_length() - largest.denominator.bit_length()
     factor = Fraction(2) ** -exponent if abs(exponent) > COMFORT else Fraction(1)
@@ -229,26 +262,44 @@ def lower(case: Case, network: Graph, spec: Spec, replay: Callable[[torch.Tensor
             f"(shape {list(network[network.output].shape)})"
         )
     _check_indices(case, spec)
-    index = _distinct(case)
     # Without any output condition one row that belongs to no disjunct spares every engine the case of no rows.
-    index = index or {LinearConstraint((), Fraction(0)): 0}
+    index = _distinct(case) or {LinearConstraint((), Fraction(0)): 0}
     members = torch.zeros(len(case.disjuncts), len(index), dtype=torch.bool)
     for d, rows in enumerate(row_numbers(case)):
         members[d, list(rows)] = True
-    reads_input = any(h.x for h in index)
-    width = outputs + (inputs if reads_input else 0)
-    weight, bias = torch.zeros(len(index), width, dtype=torch.float64), torch.zeros(len(index), dtype=torch.float64)
-    for r, h in enumerate(index):
-        terms, constant = _float_row(h, outputs)
-        for k, c in terms.items():
-            weight[r, k] = c
-        bias[r] = constant
-    flat = Node("spec:y", Reshape((outputs,)), (network.output,), (outputs,))
-    nodes, last = [*network.nodes, flat], flat.name
-    if reads_input:
+    nodes, columns = _values(network, index, spec)
+    nodes.append(Node("spec:rows", _rows(index, columns), (nodes[-1].name,), (len(index),)))
+    placed = (replace(node, op=node.op.to(network.device, network.dtype)) for node in nodes)
+    graph = Graph((*network.nodes, *placed), "spec:rows", network.device, network.dtype)
+    return Query(graph, case.box, members, case, replay)
+
+
+def _values(network: Graph, rows: Iterable[LinearConstraint], spec: Spec) -> tuple[list[Node], Columns]:
+    """Nodes that end in one flat vector of all that `rows` read, and where in it they find it."""
+    outputs, inputs = spec.outputs, spec.inputs
+    used = sorted({k - outputs for h in rows for k, _ in h.y if k >= outputs})
+    nodes, blocks = [Node("spec:y", Reshape((outputs,)), (network.output,), (outputs,))], ["spec:y"]
+    columns = {("y", k): k for k in range(outputs)}
+    reads_input = any(h.x for h in rows)
+    if reads_input or used:
         nodes.append(Node("spec:x", Reshape((inputs,)), (network.input.name,), (inputs,)))
-        nodes.append(Node("spec:yx", Concat(0), (last, "spec:x"), (width,)))
-        last = "spec:yx"
-    rows = Linear(weight, bias).to(network.device, network.dtype)
-    nodes.append(Node("spec:rows", rows, (last,), (len(index),)))
-    return Query(Graph(tuple(nodes), "spec:rows", network.device, network.dtype), case.box, members, case, replay)
+    if used:
+        nodes += monomial_nodes([spec.monomials[k] for k in used], inputs, outputs)
+        blocks.append(nodes[-1].name)
+        columns |= {("y", outputs + k): outputs + at for at, k in enumerate(used)}
+    if reads_input:
+        blocks.append("spec:x")
+        columns |= {("x", k): outputs + len(used) + k for k in range(inputs)}
+    if len(blocks) > 1:
+        nodes.append(Node("spec:yx", Concat(0), tuple(blocks), (len(columns),)))
+    return nodes, columns
+
+
+def _rows(index: Collection[LinearConstraint], columns: Columns) -> Linear:
+    weight = torch.zeros(len(index), len(columns), dtype=torch.float64)
+    bias = torch.zeros(len(index), dtype=torch.float64)
+    for r, h in enumerate(index):
+        terms, bias[r] = _float_row(h)
+        for term, c in terms.items():
+            weight[r, columns[term]] = c
+    return Linear(weight, bias)

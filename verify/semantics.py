@@ -18,6 +18,13 @@ from verify.query import Spec
 from verify.result import Result, Verdict
 
 
+def asked(spec: Spec, semantics: str) -> str:
+    """What `auto` means: the types that a VNN-LIB 2.0 property declares, and the reals for every other."""
+    if semantics != "auto":
+        return semantics
+    return "real" if spec.interface is None else spec.interface.semantics
+
+
 def check_semantics(semantics: str, network: Network) -> None:
     """Raises `InvalidInput` for unknown semantics and for `float32` on a network that computes in float64."""
     if semantics not in SEMANTICS:

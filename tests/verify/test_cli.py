@@ -25,7 +25,7 @@ class Plan:
     def lines(self):
         return [self.text, "second"]
 
-def solve(problem, *, method, budget, device, dtype, seed, on_progress):
+def solve(problem, *, budget, method=None, device="", dtype="", seed=0, on_progress=None):
     import os, time, signal
     import numpy as np
     from verify.errors import BrokenInvariant, InvalidInput, UnsupportedOperator
@@ -50,6 +50,7 @@ def solve(problem, *, method, budget, device, dtype, seed, on_progress):
         "operator": lambda: (_ for _ in ()).throw(UnsupportedOperator("node n: operator Foo is not supported")),
         "allocate": lambda: (_ for _ in ()).throw(MemoryError()),
     }
+    method = method or os.environ["ACT"]
     if method not in acts:
         raise InvalidInput(f"unknown method {method!r}")
     return acts[method]()
@@ -57,12 +58,18 @@ def solve(problem, *, method, budget, device, dtype, seed, on_progress):
 import verify
 verify.engines = module("verify.engines", names=lambda: ("holds", "violated"))
 verify.runtime = module("verify.runtime", configure=lambda threads: None)
-module("verify.pipeline", load_problem=lambda net, spec, semantics: (net, spec), solve=solve,
-       explain=lambda what, semantics: Plan("both" if isinstance(what, tuple) else "network"))
+class Problem:
+    spec = network = None
+
+module("verify.pipeline", load_problem=lambda net, spec, semantics: Problem(), solve=solve,
+       explain=lambda what, semantics: Plan("both" if isinstance(what, Problem) else "network"))
 module("verify.onnx_import")
 module("verify.onnx_import.model", load_network=lambda net: net)
 module("verify.certificate")
-module("verify.certificate.witness", write_witness=lambda path, witness: path.write_text("((X_0 0.0) (Y_0 1.0))"))
+module("verify.certificate.assignment",
+       write_counterexample=lambda path, *rest: path.write_text("((X_0 0.0) (Y_0 1.0))"),
+       counterexample_text=lambda *rest: "X real [1]\\n0.0\\nY real [1]\\n1.0\\n",
+       write_assignments=lambda folder, *rest: folder.mkdir())
 from verify.cli import main
 main()
 '''
@@ -73,8 +80,9 @@ def verify(tmp_path):
     (tmp_path / "net.onnx").write_text("network")
     (tmp_path / "spec.vnnlib").write_text("property")
 
-    def call(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-c", FAKE, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    def call(*arguments: str, act: str = "") -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-c", FAKE, *arguments], capture_output=True, text=True, cwd=tmp_path,
+                              env={**os.environ, "ACT": act})
 
     return call
 
@@ -155,7 +163,7 @@ def test_info_takes_a_network_with_or_without_a_property(verify):
 
 def test_methods_and_version(verify):
     assert "holds" in verify("methods").stdout.split()
-    assert verify("--version").stdout == "verify 0.1.0\n"
+    assert verify("--version").stdout == "0.1.0\n" and verify("--name").stdout == "verify\n"
 
 
 def test_a_closed_output_is_no_traceback(tmp_path):
@@ -224,3 +232,42 @@ def test_installed_packages_bring_commands(entry, arguments, code, says):
     done = subprocess.run([sys.executable, "-c", COMPANIONS, entry, *arguments], capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     assert says in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("act", "stdout", "code"), [
+    ("holds", "unsat\n", 0), ("violated", "sat\nX real [1]\n0.0\nY real [1]\n1.0\n", 0), ("unknown", "unknown\n", 0),
+    ("late", "timed-out\n", 0), ("memory", "unknown\n", 0), ("operator", "", 5), ("bug", "", 70),
+])
+def test_the_standard_command_answers(verify, act, stdout, code):
+    """Any answer is a success; whatever is no answer is an error."""
+    done = verify("verify", "spec.vnnlib", "--network", "f=net.onnx", act=act)
+    assert (done.stdout, done.returncode) == (stdout, code), done.stderr
+    assert stdout or "error: " in done.stderr
+
+
+def test_the_standard_command_stops_in_time_and_writes_files(verify, tmp_path):
+    done = verify("verify", "spec.vnnlib", "--network", "f=net.onnx", "--timeout", "1", act="hang")
+    assert (done.stdout, done.returncode) == ("timed-out\n", 0)
+    done = verify("verify", "spec.vnnlib", "--network", "f=net.onnx", "--serialise-assignments", "out", act="violated")
+    assert (done.stdout, done.returncode) == ("sat\n", 0) and (tmp_path / "out").is_dir()
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("spec.vnnlib",), "network"), (("spec.vnnlib", "--network", "net.onnx"), "--network takes NAME=FILE"),
+    (("spec.vnnlib", "--network", "f=gone.onnx"), "network f file not found"),
+    (("gone.vnnlib", "--network", "f=net.onnx"), "query file not found"),
+    (("spec.vnnlib", "--network", "f=net.onnx", "--network", "f=net.onnx"), "--network f is given twice"),
+    (("spec.vnnlib", "--network", "f=net.onnx", "--timeout", "0"), "--timeout takes a positive number"),
+    (("spec.vnnlib", "--network", "f=net.onnx", "--semantics", "float64"), "--semantics takes auto, real, float32"),
+    (("spec.vnnlib", "--network", "f=net.onnx", "--serialise-assignments", "net.onnx"), "takes a folder"),
+])
+def test_the_standard_command_refuses_by_option(verify, arguments, message):
+    done = verify("verify", *arguments, act="holds")
+    assert (done.stdout, done.returncode) == ("", 2) and message in done.stderr
+
+
+def test_supports_prints_one_item_a_line(verify):
+    assert verify("supports", "--vnnlib-versions").stdout == "1.0\n2.0\n"
+    assert verify("supports", "--hidden-node-theories").stdout == "NH\nH\n"
+    assert "unknown capability '--colours'" in verify("supports", "--colours").stderr
+    assert verify("supports").returncode == 2

@@ -104,7 +104,8 @@ def _unlabelled(reason: str) -> Robustness:
 def _best_disjunct(spec: Spec, witness: Witness) -> Disjunct:
     """The disjunct with the largest violation at the runtime's output, among those of the boxes at the witness."""
     found = [disjunct for case in nearest_cases(witness.x, spec) for disjunct in case.disjuncts]
-    return max(found, key=lambda disjunct: slack(disjunct, witness.x, witness.y), default=())
+    values = spec.extended(witness.x, witness.y)
+    return max(found, key=lambda disjunct: slack(disjunct, witness.x, values), default=())
 
 
 def _multiplications(graph: Graph) -> float:
@@ -125,7 +126,7 @@ def _judge(network: Network, spec: Spec, witness: Witness, disjunct: Disjunct, w
     double = network.double and "Cast" not in network.operators
     kind = "float64" if double else "float32"
     with torch.no_grad():
-        real = _exactly(network, witness.x, disjunct) or _violation(_rows(over_reals, point, 0.0))
+        real = _exactly(network, spec, witness.x, disjunct) or _violation(_rows(over_reals, point, 0.0))
         try:
             executed = _violation(_double_rows(declared, point) if double else _rows(declared, point, work))
         except Float32Overflow as error:
@@ -147,14 +148,14 @@ def _label(real: Range, executed: Range, kind: str) -> Robustness:
     return replace(bare, explanation=text)
 
 
-def _exactly(network: Network, x: np.ndarray, disjunct: Disjunct) -> Range | None:
+def _exactly(network: Network, spec: Spec, x: np.ndarray, disjunct: Disjunct) -> Range | None:
     """v in rational arithmetic, or None where the operators or the work do not allow it."""
     # In double precision the factors alpha and beta of a Gemm do not multiply into the weights without rounding.
     allowed = EXACT_OPERATORS - {"Gemm"} if network.double else EXACT_OPERATORS
     if not network.operators.keys() <= allowed:
         return None
     try:
-        y = exact_output(network.graph, x, EXACT_WORK)
+        y = spec.extended(x, exact_output(network.graph, x, EXACT_WORK))
     except (OutOfResources, UnsupportedOperator):
         return None
     v = min(-_value(h, x, y) for h in disjunct)

@@ -5,6 +5,8 @@ limit such as 0.1 has no float32 equal; the nearest float32 may lie outside). It
 
     (x, y = onnxruntime(x))  is in the unsafe set, decided on rationals: no tolerance anywhere.
 
+With several networks each one is run by itself on its inputs, and what they give is one y.
+
 The network is run twice, as the file says and with onnxruntime's default rewrites (the way judges run it): the two may
 round differently, and a point that only one of them shows to be unsafe is not a witness.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +25,8 @@ import numpy as np
 from torch import Tensor
 
 from verify.errors import InvalidInput, ShapeMismatch, UnsupportedOperator
-from verify.query import Case, Disjunct, InputBox, Spec
+from verify.onnx_import.part import Part, Port, Wiring, feeds, single_entries
+from verify.query import Case, Disjunct, InputBox, Numbers, Spec
 from verify.result import Witness
 
 if TYPE_CHECKING:
@@ -31,14 +34,15 @@ if TYPE_CHECKING:
 
 
 class Replayer:
-    """Checks candidates for one network and one `Spec`; the sessions start with the first candidate.
+    """Checks candidates for one `Spec`; the sessions start with the first candidate.
 
-    onnx: the bytes of an uncompressed .onnx file, or its path (needed when weights lie in external files).
+    models: the bytes of an uncompressed .onnx file, or its path (needed when weights lie in external files); or the
+    parts of a network, with the `wiring` of their inputs.
     """
 
-    def __init__(self, onnx: bytes | str | Path, spec: Spec) -> None:
-        self.onnx = onnx if isinstance(onnx, bytes) else str(onnx)
-        self.spec = spec
+    def __init__(self, models: Models, spec: Spec, wiring: Wiring = None) -> None:
+        self.models = str(models) if isinstance(models, Path) else models
+        self.spec, self.wiring = spec, wiring
 
     def check(self, x: np.ndarray | Tensor, case: Case | None = None) -> Witness | None:
         """The witness next to candidate `x` (the spec's input count, any shape), or None if it is none.
@@ -58,24 +62,24 @@ class Replayer:
         if np.isnan(candidate).any():
             return None
         for near in [case] if case is not None else nearest_cases(candidate, self.spec):
-            inside = project(candidate, near.box, self.network.dtype)
+            inside = self.network.typed(project, candidate, near.box)
             if inside is not None and (witness := self._replay(inside, case)) is not None:
                 return witness
         return None
 
     def output(self, x: np.ndarray | Tensor) -> np.ndarray:
-        """The network's (first) output at x, flattened; x is cast to the network's type, nothing else."""
-        return self.network.run(self._flat(x).astype(self.network.dtype))
+        """The network's outputs at x, flattened; x is cast to the types of the inputs, nothing else."""
+        return self.network.run(self._flat(x))
 
     @cached_property
     def network(self) -> Network:
         """The network exactly as the file says."""
-        return Network(self.onnx, self.spec, optimised=False)
+        return Network(self.models, self.spec, optimised=False, wiring=self.wiring)
 
     @cached_property
     def optimised(self) -> Network:
         """The network after onnxruntime's default rewrites."""
-        return Network(self.onnx, self.spec, optimised=True)
+        return Network(self.models, self.spec, optimised=True, wiring=self.wiring)
 
     def _flat(self, x: np.ndarray | Tensor) -> np.ndarray:
         flat = np.asarray(x.detach().cpu().numpy() if isinstance(x, Tensor) else x).reshape(-1)
@@ -98,47 +102,76 @@ class Replayer:
             return False
         if case is None:
             return self.spec.unsafe(x, y)
-        return any(all(h.violated(x, y) for h in disjunct) for disjunct in case.disjuncts)
+        whole = self.spec.extended(x, y)
+        return any(all(h.violated(x, whole) for h in disjunct) for disjunct in case.disjuncts)
 
 
-def replay(onnx: bytes | str | Path, spec: Spec, x: np.ndarray | Tensor) -> Witness | None:
+def replay(models: Models, spec: Spec, x: np.ndarray | Tensor) -> Witness | None:
     """One candidate on one network; see `Replayer.check`."""
-    return Replayer(onnx, spec).check(x)
+    return Replayer(models, spec).check(x)
 
 
 class Network:
-    """An onnxruntime session on one CPU thread, for flat inputs and outputs of a `Spec`'s sizes."""
+    """onnxruntime sessions on one CPU thread, one for each model, for flat inputs and outputs of a `Spec`'s sizes."""
 
-    def __init__(self, onnx: bytes | str, spec: Spec, optimised: bool) -> None:
-        self.spec = spec
-        self.session = _session(onnx, optimised)
-        weights = {value.name for value in self.session.get_overridable_initializers()}
-        inputs = [value for value in self.session.get_inputs() if value.name not in weights]
-        if len(inputs) != 1:
-            names = [value.name for value in inputs]
-            raise UnsupportedOperator(f"the network has {len(inputs)} inputs {names}; expected one")
-        self.name, kind = inputs[0].name, inputs[0].type
-        if kind not in ("tensor(float)", "tensor(double)"):
-            raise UnsupportedOperator(f"input {self.name!r} has type {kind}; expected tensor(float) or tensor(double)")
-        self.dtype = np.dtype(np.float64 if kind == "tensor(double)" else np.float32)
-        # A symbolic or unknown dimension (None, a name, or a number below 1) is the batch axis: one point at a time.
-        self.shape = [d if isinstance(d, int) and d > 0 else 1 for d in inputs[0].shape]
-        if math.prod(self.shape) != spec.inputs:
+    def __init__(self, models: Models, spec: Spec, optimised: bool, wiring: Wiring = None) -> None:
+        self.spec, self.wiring = spec, wiring
+        sources = [models] if isinstance(models, (bytes, str)) else [part.onnx for part in models]
+        self.sessions = [_session(source, optimised) for source in sources]
+        self.parts = [_part(self.sessions[0])] if isinstance(models, (bytes, str)) else list(models)
+        self.single = single_entries(self.parts, wiring)
+        if self.single.size != spec.inputs:
+            shapes = ", ".join(str(list(port.shape)) for part in self.parts for port in part.inputs)
             raise ShapeMismatch(f"{spec.source} declares {spec.inputs} inputs (X), the network takes "
-                                f"{math.prod(self.shape)} (shape {self.shape})")
-        self.first_output = self.session.get_outputs()[0].name
+                                f"{self.single.size} (shape {shapes})")
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The narrowest type that holds every input."""
+        return np.dtype(np.float32 if self.single.all() else np.float64)
+
+    def typed(self, project: Projection, x: np.ndarray, box: InputBox) -> np.ndarray | None:
+        """`project` with every entry in the type of the inputs that read it."""
+        if self.single.all() or not self.single.any():
+            return project(x, box, self.dtype)
+        found = np.empty(x.size)
+        for mask, dtype in ((self.single, np.float32), (~self.single, np.float64)):
+            part = project(x[mask], entries(box, mask), np.dtype(dtype))
+            if part is None:
+                return None
+            found[mask] = part
+        return found
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        """y (o,) at x (i,), in the network's own types."""
-        try:
-            (y,) = self.session.run([self.first_output], {self.name: x.reshape(self.shape)})
-        except _runtime_errors() as error:
-            raise InvalidInput(f"onnxruntime cannot run the network: {_first_line(error)}") from error
-        y = np.asarray(y).reshape(-1)
+        """y (o,) at x (i,): all outputs of all models, in their own type if they have one, else in float64."""
+        found = []
+        for session, part, fed in zip(self.sessions, self.parts, feeds(self.parts, x, self.wiring), strict=True):
+            try:
+                found += session.run([port.name for port in part.outputs], fed)
+            except _runtime_errors() as error:
+                raise InvalidInput(f"onnxruntime cannot run the network: {_first_line(error)}") from error
+        y = np.concatenate([np.asarray(value).reshape(-1) for value in found])
         if y.size != self.spec.outputs:
             raise ShapeMismatch(f"{self.spec.source} declares {self.spec.outputs} outputs (Y), the network returns "
                                 f"{y.size}")
         return y
+
+
+def _part(session: InferenceSession) -> Part:
+    """What a session says about its model."""
+    weights = {value.name for value in session.get_overridable_initializers()}
+    inputs = [value for value in session.get_inputs() if value.name not in weights]
+    for value in inputs:
+        if value.type not in ("tensor(float)", "tensor(double)"):
+            raise UnsupportedOperator(f"input {value.name!r} has type {value.type}; expected tensor(float) or "
+                                      "tensor(double)")
+    # A symbolic or unknown dimension (None, a name, or a number below 1) is the batch axis: one point at a time.
+    ports, results = (
+        tuple(Port(value.name, tuple(d if isinstance(d, int) and d > 0 else 1 for d in value.shape),
+                   value.type == "tensor(double)") for value in values)
+        for values in (inputs, session.get_outputs())
+    )
+    return Part("", b"", ports, results)
 
 
 def _session(onnx: bytes | str, optimised: bool) -> InferenceSession:
@@ -187,15 +220,16 @@ def project_nearest(x: np.ndarray, box: InputBox, dtype: np.dtype) -> np.ndarray
         holds = project_inside(x, box, dtype)
         if holds is not None:
             return holds
-        single = [project_inside(x[k : k + 1], _entry(box, k), dtype) for k in range(x.size)]
+        single = [project_inside(x[k : k + 1], entries(box, slice(k, k + 1)), dtype) for k in range(x.size)]
         return np.array([m if s is None else s[0] for m, s in zip(middle.astype(dtype), single, strict=True)], dtype)
 
 
-def _entry(box: InputBox, k: int) -> InputBox:
-    cut = slice(k, k + 1)
-    return InputBox(box.lower[cut], box.upper[cut], box.inner_lower[cut], box.inner_upper[cut])
+def entries(box: InputBox, which: slice | np.ndarray) -> InputBox:
+    """The box of some of the inputs."""
+    return InputBox(box.lower[which], box.upper[which], box.inner_lower[which], box.inner_upper[which])
 
 
+Models = bytes | str | Path | Sequence[Part]
 Projection = Callable[[np.ndarray, InputBox, np.dtype], np.ndarray | None]
 
 
@@ -206,8 +240,8 @@ def nearest_cases(x: np.ndarray, spec: Spec) -> list[Case]:
     return [case for case, distance in zip(spec.cases, distances, strict=True) if distance == least]
 
 
-def slack(disjunct: Disjunct, x: np.ndarray, y: np.ndarray) -> float:
-    """min over the rows of -h at (x, y), inf without rows: not negative where all of them hold."""
+def slack(disjunct: Disjunct, x: Numbers, y: Numbers) -> float:
+    """min over the rows of -h at (x, y), inf without rows: not negative where all of them hold. y: `Spec.extended`."""
     return min((_float(-h.value(x, y)) for h in disjunct), default=math.inf)
 
 
@@ -215,7 +249,8 @@ def violation(spec: Spec, x: np.ndarray, y: np.ndarray, case: Case | None = None
     """The largest `slack` of the disjuncts on whose box x lies (of `case`, when it is given); -inf without one."""
     cases = (case,) if case is not None else tuple(
         c for c in spec.cases if bool(np.all((c.box.inner_lower <= x) & (x <= c.box.inner_upper))))
-    return max((slack(disjunct, x, y) for c in cases for disjunct in c.disjuncts), default=-math.inf)
+    whole = spec.extended(x, y)
+    return max((slack(disjunct, x, whole) for c in cases for disjunct in c.disjuncts), default=-math.inf)
 
 
 def _float(value: Fraction) -> float:
@@ -238,13 +273,18 @@ def _digits(value: np.floating) -> str:
 
 
 def write_witness(path: str | Path, witness: Witness) -> None:
-    """Writes `witness_text` so that the file is there completely or not at all."""
+    """Writes `witness_text`."""
+    write_text(path, witness_text(witness))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a witness so that the file is there completely or not at all."""
     target = Path(path)
     if target.exists() and not target.is_file():
         raise InvalidInput(f"{path}: cannot write the witness: not a regular file")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(witness_text(witness), encoding="ascii")
+        temporary.write_text(text, encoding="ascii")
         os.replace(temporary, target)
     except OSError as error:
         temporary.unlink(missing_ok=True)

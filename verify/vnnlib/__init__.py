@@ -1,8 +1,12 @@
-"""VNN-LIB 1.0 properties: text -> tokens -> syntax tree -> `verify.query.Spec`."""
+"""VNN-LIB properties: text -> tokens -> syntax tree -> `verify.query.Spec`.
+
+A text that begins with `(vnnlib-version <2.0>)` is VNN-LIB 2.0 (`verify.vnnlib.v2`), any other 1.0.
+"""
 
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 
@@ -10,18 +14,23 @@ from verify.errors import InvalidInput
 from verify.query import Spec
 from verify.vnnlib.lowering import lower_script
 from verify.vnnlib.parser import parse
+from verify.vnnlib.v2.parser import parse as parse_standard
+from verify.vnnlib.v2.resolve import resolve
 
 __all__ = ["parse_spec", "read_spec"]
 
+_STANDARD = re.compile(r"(?:\s|;[^\r\n]*)*+\(\s*(?:vnnlib-version(?!\s*<?1\.)|declare-network)\b")
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def parse_spec(text: str, source: str = "<text>") -> Spec:
-    """The unsafe set that a VNN-LIB 1.0 text describes. `source` names it in messages.
+    """The unsafe set that a VNN-LIB text describes. `source` names it in messages.
 
     Raises `InvalidInput` (malformed, unbounded or undeclared variables) or `UnsupportedSpec` (outside the language),
     each naming `source` and the line.
     """
+    if _STANDARD.match(text):
+        return resolve(parse_standard(text, source))
     return lower_script(parse(text, source))
 
 

@@ -6,10 +6,12 @@ The assertions are conjoined and brought into disjunctive normal form
 
 multiplying the `or`s out. Constraints on a single X are limits and make the box of their conjunction; all others are
 rows. Conjunctions with the same box form one `Case`: a union of input boxes stays a union, never a hull. The rows of
-the plain asserts belong to *every* disjunct. All arithmetic is exact.
+the plain asserts belong to *every* disjunct. `a != b` is `a < b` or `b < a`. A product of variables is a monomial,
+which a row reads like a further output. All arithmetic is exact.
 
 A strict limit `X_i < c` closes the box (an outer bound loses nothing by it) and stays as a strict row as well, so that
-a witness on the border does not count.
+a witness on the border does not count. With `Assertions.tighten` rows on inputs alone sharpen the boxes too, and those
+that hold on a whole box are dropped there.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ import math
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
 from verify.errors import InvalidInput, UnsupportedSpec
 from verify.query import Case, Disjunct, InputBox, LinearConstraint, Spec, enclose
-from verify.vnnlib.parser import Arithmetic, Comparison, Constant, Formula, Junction, Script, Term, Variable
+from verify.vnnlib.forms import Factors, Forms
+from verify.vnnlib.parser import Script
+from verify.vnnlib.tighten import Limits, crossing, implied, never, tighten
+from verify.vnnlib.tree import Assertions, Comparison, Constant, Formula, Term, Variable
 
 MAX_CONJUNCTIONS = 1_000_000
 MAX_ATOMS = 10_000_000
@@ -39,24 +44,57 @@ class Limit(NamedTuple):
 
 
 Atom = Limit | LinearConstraint
-Limits = dict[tuple[int, bool], Fraction | Decimal]
+Rows = list[LinearConstraint]
 
 
 def lower_script(script: Script) -> Spec:
-    """The unsafe set of a parsed file. Raises `InvalidInput` or `UnsupportedSpec` naming file and line."""
-    inputs, outputs = _count(script, "X"), _count(script, "Y")
-    plain, choices = _split(script.asserts)
-    reader = _Reader(script, {"X": inputs, "Y": outputs})
+    """The unsafe set of a VNN-LIB 1.0 file. Raises `InvalidInput` or `UnsupportedSpec` naming file and line."""
+    return lower(Assertions(
+        script.source, _count(script, "X"), _count(script, "Y"), script.asserts, script.where,
+        lambda kind, index: f"{kind}_{index}", lambda index: script.where(script.declared["X", index]),
+    ))
+
+
+def lower(assertions: Assertions) -> Spec:
+    """The unsafe set. Raises `InvalidInput` or `UnsupportedSpec` naming the place."""
+    plain, choices = split(assertions.formulas)
+    reader = _Reader(assertions)
     base, rows = _tightest(atom for comparison in plain for atom in reader.atoms(comparison))
-    conjunctions = _expand(choices, reader)
-    base_arrays = _arrays(base, inputs)
+    branches: Iterable[tuple[Limits, Rows]] = (
+        (own, rows + more) for own, more in map(_tightest, _expand(choices, reader)))
+    if assertions.tighten:
+        base = tighten(base, rows)
+        branches = _tightened(assertions, base, branches)
     grouped: dict[frozenset, dict[Disjunct, None]] = {}
-    for conjunction in conjunctions:
-        own, more = _tightest(conjunction)
+    for own, all_rows in branches:
         key = frozenset((at, v) for at, v in own.items() if at not in base or _tighter(at[1], v, base[at]) != base[at])
-        grouped.setdefault(key, {})[tuple(dict.fromkeys(rows + more))] = None
-    cases = tuple(Case(_box(base_arrays, key, script), tuple(disjuncts)) for key, disjuncts in grouped.items())
-    return Spec(inputs, outputs, cases, script.source)
+        grouped.setdefault(key, {})[tuple(dict.fromkeys(all_rows))] = None
+    arrays = _arrays(base, assertions.inputs)
+    cases = tuple(Case(_box(arrays, key, assertions), tuple(disjuncts)) for key, disjuncts in grouped.items())
+    return Spec(assertions.inputs, assertions.outputs, cases, assertions.source, tuple(reader.monomials))
+
+
+def _tightened(assertions: Assertions, base: Limits, branches: Iterable[tuple[Limits, Rows]]
+               ) -> list[tuple[Limits, Rows]]:
+    """The branches with the limits that their rows imply, without the rows that their limits imply. Branches without
+    any input are left out; when none is left, the question is a mistake."""
+    found: list[tuple[Limits, Rows]] = []
+    culprit: int | None = None
+    for own, rows in branches:
+        joint = _tightest([*_limits(base), *_limits(own)])[0] if own else base
+        limits = tighten(joint, rows)
+        crossed = crossing(limits)
+        if crossed is None and not any(map(never, rows)):
+            kept = [row for row in rows if not implied(limits, row)]
+            found.append(({} if limits is base else limits, kept))
+        culprit = crossed if culprit is None else culprit
+    if found:
+        return found
+    if culprit is None:
+        raise InvalidInput(f"{assertions.source}: the assertions contradict each other whatever the networks compute")
+    raise InvalidInput(
+        f"{assertions.declared(culprit)}: the conditions on the inputs contradict each other: no value is left for "
+        f"{assertions.name('X', culprit)}")
 
 
 def _count(script: Script, kind: str) -> int:
@@ -72,17 +110,17 @@ def _count(script: Script, kind: str) -> int:
     return len(found)
 
 
-def _split(formulas: Iterable[Formula]) -> tuple[list[Comparison], list[Junction]]:
-    """Conjoined formulas as comparisons and `or`s."""
+def split(formulas: Iterable[Formula]) -> tuple[list[Comparison], list[Formula]]:
+    """Conjoined formulas as comparisons, and choices: `or`s and `!=`s."""
     plain: list[Comparison] = []
-    choices: list[Junction] = []
+    choices: list[Formula] = []
     for formula in formulas:
         if isinstance(formula, Comparison):
-            plain.append(formula)
+            (choices if formula.op == "!=" else plain).append(formula)
         elif formula.op == "or" and len(formula.args) > 1:
             choices.append(formula)
         else:
-            inner = _split(formula.args)
+            inner = split(formula.args)
             plain += inner[0]
             choices += inner[1]
     return plain, choices
@@ -91,7 +129,7 @@ def _split(formulas: Iterable[Formula]) -> tuple[list[Comparison], list[Junction
 def _size(formula: Formula) -> tuple[int, int]:
     """Conjunctions of the disjunctive normal form, and the atoms in all of them together."""
     if isinstance(formula, Comparison):
-        return 1, 1
+        return (2, 2) if formula.op == "!=" else (1, 1)
     sizes = [_size(arg) for arg in formula.args]
     if formula.op == "or":
         return sum(n for n, _ in sizes), sum(a for _, a in sizes)
@@ -105,13 +143,13 @@ def _product_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:
     return count, atoms
 
 
-def _expand(choices: list[Junction], reader: _Reader) -> list[tuple[Atom, ...]]:
-    """The disjunctive normal form of the conjoined `or`s, refused when it would explode."""
+def _expand(choices: list[Formula], reader: _Reader) -> list[tuple[Atom, ...]]:
+    """The disjunctive normal form of the conjoined choices, refused when it would explode."""
     count, atoms = _product_size([_size(choice) for choice in choices])
     if count > MAX_CONJUNCTIONS or atoms > MAX_ATOMS:
         # The numbers can have thousands of digits; nobody wants to read more than their order.
         raise UnsupportedSpec(
-            f"{reader.script.where(choices[-1].at)}: multiplying out the 'or's gives more than "
+            f"{reader.assertions.where(choices[-1].at)}: multiplying out the 'or's gives more than "
             f"{MAX_CONJUNCTIONS:,} conjunctions or {MAX_ATOMS:,} conditions; split the property into several files"
         )
     return _product([reader.normal_form(choice) for choice in choices])
@@ -125,17 +163,19 @@ def _product(factors: list[list[tuple[Atom, ...]]]) -> list[tuple[Atom, ...]]:
 
 
 class _Reader:
-    """Turns comparisons into atoms; knows the declared counts and, for messages, the text."""
+    """Turns comparisons into atoms; collects the monomials that they read."""
 
-    def __init__(self, script: Script, counts: dict[str, int]) -> None:
-        self.script, self.counts = script, counts
-
-    def fail(self, at: int, message: str, error: type[InvalidInput] | type[UnsupportedSpec] = InvalidInput) -> NoReturn:
-        raise error(f"{self.script.where(at)}: {message}")
+    def __init__(self, assertions: Assertions) -> None:
+        self.assertions, self.counts = assertions, {"X": assertions.inputs, "Y": assertions.outputs}
+        self.forms = Forms(self.place, assertions.where, assertions.polynomial)
+        self.monomials: dict[tuple[tuple[str, int], ...], int] = {}
 
     def normal_form(self, formula: Formula) -> list[tuple[Atom, ...]]:
         """Disjunctive normal form, one tuple of atoms per conjunction."""
         if isinstance(formula, Comparison):
+            if formula.op == "!=":
+                _, left, right, at = formula
+                return [tuple(self.less(left, right, True, at)), tuple(self.less(right, left, True, at))]
             return [tuple(self.atoms(formula))]
         parts = [self.normal_form(arg) for arg in formula.args]
         return [c for part in parts for c in part] if formula.op == "or" else _product(parts)
@@ -145,8 +185,7 @@ class _Reader:
         op, left, right, at = comparison
         bounds_input = isinstance(left, Variable) and left.kind == "X" and isinstance(right, Constant)
         if bounds_input and op in ("<=", ">="):
-            self.check(left)
-            return [Limit(left.index, op == "<=", right.value)]
+            return [Limit(self.place(left), op == "<=", right.value)]
         if op in ("=", "=="):
             return [*self.less(left, right, False, at), *self.less(right, left, False, at)]
         if op[0] == ">":
@@ -155,13 +194,10 @@ class _Reader:
 
     def less(self, left: Term, right: Term, strict: bool, at: int) -> list[Atom]:
         """left <= right (or <), as left - right <= 0."""
-        total: dict[tuple[str, int] | None, Fraction] = {}
-        self.accumulate(left, Fraction(1), total)
-        self.accumulate(right, Fraction(-1), total)
-        constant = total.pop(None, Fraction(0))
-        x, y = (
-            tuple(sorted((k, c) for (kind, k), c in total.items() if kind == wanted and c != 0)) for wanted in "XY"
-        )
+        total = self.forms.difference(left, right)
+        constant = total.pop((), Fraction(0))
+        x = tuple(sorted((factors[0][1], c) for factors, c in total.items() if _input(factors)))
+        y = tuple(sorted((self.output(factors), c) for factors, c in total.items() if not _input(factors)))
         self.check_range([constant, *(c for _, c in x), *(c for _, c in y)], at)
         row = LinearConstraint(y, constant, x, strict)
         if y or len(x) > 1:
@@ -173,43 +209,20 @@ class _Reader:
         self.check_range([limit.value], at)
         return [limit, row] if strict else [limit]
 
-    def accumulate(self, term: Term, scale: Fraction, total: dict[tuple[str, int] | None, Fraction]) -> None:
-        """Adds scale * term to the linear form `total` (variable -> coefficient, None -> constant)."""
-        if isinstance(term, Constant):
-            total[None] = total.get(None, Fraction(0)) + scale * Fraction(term.value)
-        elif isinstance(term, Variable):
-            self.check(term)
-            key = (term.kind, term.index)
-            total[key] = total.get(key, Fraction(0)) + scale
-        elif term.op == "*":
-            variable, factor = self.factors(term)
-            self.accumulate(variable, scale * factor, total)
-        else:
-            first, *rest = term.args
-            signed = -scale if term.op == "-" else scale
-            self.accumulate(first, signed if not rest else scale, total)
-            for arg in rest:
-                self.accumulate(arg, signed, total)
+    def output(self, factors: Factors) -> int:
+        """The number by which a row reads an output or, behind the outputs, a monomial."""
+        if len(factors) == 1:
+            return factors[0][1]
+        named = tuple((kind.lower(), index) for kind, index in factors)
+        return self.assertions.outputs + self.monomials.setdefault(named, len(self.monomials))
 
-    def factors(self, product: Arithmetic) -> tuple[Term, Fraction]:
-        """A product as one term times a constant; two factors that depend on variables are refused."""
-        factor, variable = Fraction(1), Constant(Decimal(1), product.at)
-        for arg in product.args:
-            form: dict[tuple[str, int] | None, Fraction] = {}
-            self.accumulate(arg, Fraction(1), form)
-            if all(key is None or c == 0 for key, c in form.items()):
-                factor *= form.get(None, Fraction(0))
-            elif isinstance(variable, Constant):
-                variable = arg
-            else:
-                self.fail(product.at, "a product of variables; only constants times a variable are supported",
-                          UnsupportedSpec)
-        return variable, factor
-
-    def check(self, variable: Variable) -> None:
-        if variable.index >= self.counts[variable.kind]:
-            name, last = f"{variable.kind}_{variable.index}", self.counts[variable.kind] - 1
-            self.fail(variable.at, f"{name} is not declared (declared: {variable.kind}_0 to {variable.kind}_{last})")
+    def place(self, variable: Variable) -> int:
+        """The index of a declared variable."""
+        kind, index, at = variable
+        if index >= self.counts[kind]:
+            raise InvalidInput(f"{self.assertions.where(at)}: {self.assertions.name(kind, index)} is not declared "
+                               f"(declared: {kind}_0 to {kind}_{self.counts[kind] - 1})")
+        return index
 
     def check_range(self, numbers: Iterable[Fraction | Decimal], at: int) -> None:
         """Coefficients and limits must fit into float64, which everything behind this module computes in."""
@@ -219,13 +232,23 @@ class _Reader:
             except OverflowError:
                 fits = False
             if not fits:
-                self.fail(at, "a coefficient or limit of this comparison does not fit into float64")
+                raise InvalidInput(f"{self.assertions.where(at)}: a coefficient or limit of this comparison does not "
+                                   "fit into float64")
 
 
-def _tightest(atoms: Iterable[Atom]) -> tuple[Limits, list[LinearConstraint]]:
+def _input(factors: Factors) -> bool:
+    """Whether a product is a single input."""
+    return len(factors) == 1 and factors[0][0] == "X"
+
+
+def _limits(limits: Limits) -> Iterable[Limit]:
+    return (Limit(index, upper, value) for (index, upper), value in limits.items())
+
+
+def _tightest(atoms: Iterable[Atom]) -> tuple[Limits, Rows]:
     """A conjunction's limits, the tightest per side, and its rows."""
     limits: Limits = {}
-    rows: list[LinearConstraint] = []
+    rows: Rows = []
     for atom in atoms:
         if isinstance(atom, LinearConstraint):
             rows.append(atom)
@@ -252,7 +275,7 @@ def _set(arrays: np.ndarray, limits: Iterable[tuple[tuple[int, bool], Fraction |
         arrays[index, 2 * upper:2 * upper + 2] = enclose(value)
 
 
-def _box(base: np.ndarray, own: frozenset, script: Script) -> InputBox:
+def _box(base: np.ndarray, own: frozenset, assertions: Assertions) -> InputBox:
     """The base box tightened by a conjunction's own limits; every input needs both limits."""
     arrays = base.copy()
     _set(arrays, own)
@@ -260,8 +283,9 @@ def _box(base: np.ndarray, own: frozenset, script: Script) -> InputBox:
     if missing.size:
         index = int(missing[0])
         side, example = ("lower", ">=") if math.isnan(arrays[index, 0]) else ("upper", "<=")
+        name = assertions.name("X", index)
         raise InvalidInput(
-            f"{script.where(script.declared['X', index])}: X_{index} has no {side} bound; every input needs constant "
-            f"bounds in every branch, as in (assert ({example} X_{index} 1.0))"
+            f"{assertions.declared(index)}: {name} has no {side} bound; every input needs constant bounds in every "
+            f"branch, as in (assert ({example} {name} 1.0))"
         )
     return InputBox(arrays[:, 0].copy(), arrays[:, 3].copy(), arrays[:, 1].copy(), arrays[:, 2].copy())

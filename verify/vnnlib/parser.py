@@ -18,6 +18,7 @@ from typing import NamedTuple, NoReturn
 
 from verify.errors import InvalidInput, UnsupportedSpec, VerifyError
 from verify.vnnlib.tokens import NUMBER, VARIABLE, line_of, scan
+from verify.vnnlib.tree import Arithmetic, Comparison, Constant, Formula, Junction, Term, Text, Variable
 
 MAX_DEPTH = 200
 COMPARISONS = frozenset({"<=", "<", ">=", ">", "=", "=="})
@@ -25,64 +26,12 @@ _IGNORED = frozenset({"set-logic", "set-info", "set-option", "check-sat", "get-m
 _VERSION_2 = frozenset({"declare-network", "declare-input", "declare-output", "declare-hidden"})
 
 
-class Constant(NamedTuple):
-    """A number, exactly as written."""
-
-    value: Decimal
-    at: int
-
-
-class Variable(NamedTuple):
-    """X_index (network input) or Y_index (network output); `kind` is "X" or "Y"."""
-
-    kind: str
-    index: int
-    at: int
-
-
-class Arithmetic(NamedTuple):
-    """`op` is one of + - * over one or more terms."""
-
-    op: str
-    args: tuple[Term, ...]
-    at: int
-
-
-Term = Constant | Variable | Arithmetic
-
-
-class Comparison(NamedTuple):
-    """`op` is one of `COMPARISONS`."""
-
-    op: str
-    left: Term
-    right: Term
-    at: int
-
-
-class Junction(NamedTuple):
-    """`op` is "and" or "or", over one or more formulas."""
-
-    op: str
-    args: tuple[Formula, ...]
-    at: int
-
-
-Formula = Comparison | Junction
-
-
 @dataclass(frozen=True, eq=False)
-class Script:
+class Script(Text):
     """A parsed file: where each variable is declared, and the assertions (all of them hold at a counterexample)."""
 
-    source: str
-    text: str
     declared: dict[tuple[str, int], int]
     asserts: tuple[Formula, ...]
-
-    def where(self, at: int) -> str:
-        """`file:line` of a position."""
-        return f"{self.source}:{line_of(self.text, at)}"
 
 
 class _Symbol(NamedTuple):
@@ -180,11 +129,12 @@ class _Parser:
             self.fail(group.at, f"unknown statement {head.text!r}; accepted: declare-const, declare-fun, assert")
 
     def version(self, head: str, rest: list, at: int) -> None:
-        """Headers and network declarations belong to VNN-LIB 2.0; a 1.x header is harmless."""
+        """A 1.x header is harmless; declarations of networks belong to VNN-LIB 2.0, whose header comes first."""
         named = head == "vnnlib-version" and len(rest) == 1 and isinstance(rest[0], _Symbol)
-        version = rest[0].text.strip("<>") if named else "2.0"
-        if not version.startswith("1."):
-            self.fail(at, f"VNN-LIB {version[:20]} is not supported yet; accepted: VNN-LIB 1.0", UnsupportedSpec)
+        if not named or not rest[0].text.strip("<>").startswith("1."):
+            what = f"({head} ...)" if head != "vnnlib-version" else "another version"
+            self.fail(at, f"{what} in a text of VNN-LIB 1.0; a text of 2.0 begins with (vnnlib-version <2.0>)",
+                      UnsupportedSpec)
 
     def declaration(self, head: str, rest: list, at: int) -> None:
         if head == "declare-fun" and len(rest) == 3 and _is_empty(rest[1]):

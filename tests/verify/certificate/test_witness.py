@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import onnx
@@ -12,6 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from verify.certificate.witness import Replayer, project_inside, replay, violation, witness_text, write_witness
 from verify.errors import InvalidInput, ShapeMismatch, UnsupportedOperator
+from verify.onnx_import import Part, Port
+from verify.query import Case, LinearConstraint, Spec
 from verify.result import Witness
 from verify.vnnlib import parse_spec
 
@@ -192,13 +195,60 @@ def test_networks_that_cannot_be_replayed(tmp_path):
         replay(tmp_path / "gone.onnx", spec(""), np.zeros(2))
     with pytest.raises(UnsupportedOperator, match=r"has type tensor\(int64\)"):
         replay(identity(kind=TensorProto.INT64), spec(""), np.zeros(2))
+
+
+def two_inputs(kinds=(TensorProto.FLOAT, TensorProto.FLOAT)) -> bytes:
+    """(a, b) -> (a + b, a), both of shape (1, 2); a and b may differ in type, the sum has that of a."""
+    nodes = [helper.make_node("Cast", ["b"], ["c"], to=kinds[0]), helper.make_node("Add", ["a", "c"], ["y"]),
+             helper.make_node("Identity", ["a"], ["z"])]
     graph = helper.make_graph(
-        [helper.make_node("Add", ["a", "b"], ["y"])], "g",
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 2]) for n in "ab"],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])])
-    two = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
-    with pytest.raises(UnsupportedOperator, match="the network has 2 inputs"):
-        replay(two, spec(""), np.zeros(2))
+        nodes, "g", [helper.make_tensor_value_info(n, k, [1, 2]) for n, k in zip("ab", kinds, strict=True)],
+        [helper.make_tensor_value_info(n, kinds[0], [1, 2]) for n in "yz"])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+
+
+def test_several_inputs_and_outputs_lie_one_behind_the_other():
+    s = spec("(assert (>= Y_1 0.75))(assert (<= Y_2 0.5))", inputs=4, outputs=4)
+    witness = replay(two_inputs(), s, np.array([0.5, 0.25, 1.0, 0.5]))
+    assert witness.y.tolist() == [1.5, 0.75, 0.5, 0.25] and witness.y.dtype == FLOAT32
+    assert replay(two_inputs(), s, np.array([0.75, 0.25, 1.0, 0.5])) is None
+
+
+def test_every_input_gets_the_type_of_its_own():
+    s = spec("", lower="0.1", inputs=4, outputs=4)
+    witness = replay(two_inputs((TensorProto.FLOAT, TensorProto.DOUBLE)), s, np.full(4, 0.1))
+    assert witness.x.tolist() == [np.float32(0.1)] * 2 + [0.1] * 2 and witness.x.dtype == np.float64
+
+
+def parts(*names: str) -> tuple[Part, ...]:
+    port = (Port("x", (1, 2)),), (Port("y", (1, 2)),)
+    return tuple(Part(name, double_of(name), *port) for name in names)
+
+
+def double_of(name: str) -> bytes:
+    """x -> 2 x for the name "twice", x -> x for others."""
+    twice = [helper.make_node("Add", ["x", "x"], ["y"])]
+    return model(twice if name == "twice" else [helper.make_node("Identity", ["x"], ["y"])])
+
+
+def test_each_network_is_run_on_its_inputs():
+    s = spec("(assert (>= Y_0 1))(assert (<= Y_2 0.5))", inputs=4, outputs=4)
+    witness = replay(parts("twice", "once"), s, np.array([0.5, 0.25, 0.125, -1.0]))
+    assert witness.y.tolist() == [1.0, 0.5, 0.125, -1.0]
+    shared = Replayer(parts("twice", "once"), spec("", inputs=3, outputs=4), wiring=(0, 1, 1, 2))
+    assert shared.check(np.array([0.5, 0.25, 1.0])).y.tolist() == [1.0, 0.5, 0.25, 1.0]
+
+
+def test_monomials_and_strictness_are_decided_exactly():
+    """The square of the float next to 0.1 is no float: only exact arithmetic tells it from its rounding."""
+    x = np.array([np.float64(np.float32(0.1)), 0.0])
+    square = Fraction(float(x[0])) ** 2
+    s = spec("")
+    for constant, strict, wanted in ((square, False, True), (square, True, False),
+                                     (square * (1 - Fraction(1, 10**30)), False, False)):
+        row = LinearConstraint(((2, Fraction(1)),), -constant, strict=strict)
+        asked = Spec(2, 2, (Case(s.cases[0].box, ((row,),)),), monomials=((("x", 0), ("y", 0)),))
+        assert (replay(identity(), asked, x) is not None) == wanted
 
 
 def test_path_with_external_weights(tmp_path):

@@ -71,8 +71,8 @@ def test_malformed(text, message):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("(vnnlib-version <2.0>)\n(declare-network f)", "f:1: VNN-LIB 2.0 is not supported yet"),
-    ("; c\n(declare-network f (declare-input X float32 [1]))", "f:2: VNN-LIB 2.0 is not supported yet"),
+    ("(vnnlib-version <1.0>)\n(vnnlib-version <2.0>)", "f:2: another version in a text of VNN-LIB 1.0"),
+    ("; c\n(declare-network f (declare-input X float32 [1]))", "f:2: (declare-network ...) in a text of VNN-LIB 1.0"),
     ("(declare-const X_0 Int)", "f:1: X_0 is declared as 'Int'; only Real"),
     ("(assert (not (<= X_0 1)))", "unknown operator 'not'"),
     ("(assert (=> (<= X_0 1) (<= X_0 1)))", "unknown operator '=>'"),
