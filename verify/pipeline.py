@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from verify.engines.boxes import settle_boxes
 from verify.errors import Float32Overflow, InvalidInput, OutOfResources, ShapeMismatch
 from verify.graph import Graph
 from verify.onnx_import import Network, load_network
+from verify.onnx_import.bind import bound
 from verify.onnx_import.simplify import simplify
 from verify.options import SEMANTICS
 from verify.progress import Observer, Progress
@@ -35,7 +36,7 @@ from verify.query import Case, Query, Spec, lower
 from verify.report import MEANING
 from verify.result import ClosedTree, Reason, Result, Stats, Verdict, Witness
 from verify.runtime import full_precision
-from verify.semantics import check_semantics, stated
+from verify.semantics import asked, check_semantics, stated
 from verify.sets import Interval
 from verify.supervise import is_allocation_failure
 
@@ -81,7 +82,7 @@ class Problem:
 
     @cached_property
     def replayer(self) -> Replayer:
-        return Replayer(self.network.onnx, self.spec)
+        return Replayer(self.network.parts, self.spec, self.network.wiring)
 
     def query(self, case: Case, device: str = "cpu", dtype: torch.dtype = torch.float64) -> Query:
         """The case as an engine sees it: rows appended, graph simplified, moved to device and dtype."""
@@ -100,11 +101,15 @@ class Problem:
         return near if near is not None and near.outside > 0 and surely_unsafe(query, near) else None
 
 
-def load_problem(network: str | Path, spec: str | Path, semantics: str = "real") -> Problem:
-    """Reads both files. Raises `VerifyError`s that name the culprit."""
+def load_problem(network: str | Path | Mapping[str, str | Path], spec: str | Path, semantics: str = "auto") -> Problem:
+    """Reads the files; `network`: one file, or one for each network that the property names. Raises `VerifyError`s that
+    name the culprit."""
     from verify.vnnlib import read_spec
 
-    return Problem(load_network(network), read_spec(spec), semantics)
+    property_ = read_spec(spec)
+    models = ({name: load_network(path) for name, path in network.items()} if isinstance(network, Mapping)
+              else load_network(network))
+    return Problem(bound(models, property_), property_, asked(property_, semantics))
 
 
 def compare_import(problem: Problem) -> None:
@@ -207,7 +212,8 @@ def _easy_cases(problem: Problem, engine: Verifier, settings: Settings, budget: 
     for k, case in enumerate(cases):
         if case.box.empty is not None:
             what = "the input set" if len(cases) == 1 else f"input box {k}"
-            note = f"{what} is empty: X_{case.box.empty} has its lower bound above its upper bound"
+            name = problem.spec.name("X", case.box.empty)
+            note = f"{what} is empty: {name} has its lower bound above its upper bound"
             results[k] = Result.verified(ClosedTree(1, math.inf, note))
     if len(cases) >= MANY_BOXES and engine.name in BATCHED:
         settings.watch(Progress("bounds of all boxes", len(cases)))
@@ -376,7 +382,7 @@ def _explain_cases(problem: Problem) -> Iterable[str]:
     yield f"property     {problem.spec.source}: {len(problem.spec.cases)} input boxes"
     for number, case in enumerate(problem.spec.cases[:3]):
         if case.box.empty is not None:
-            yield f"box {number}        is empty (X_{case.box.empty})"
+            yield f"box {number}        is empty ({problem.spec.name('X', case.box.empty)})"
             continue
         query = problem.query(case, dtype=choose_dtype("auto", problem.network.graph))
         state = analyse_root(query, Budget())
