@@ -18,7 +18,7 @@ from bab.domains import SubproblemBatch
 from bab.search import Bounded
 from verify.attack.base import disjunct_margins, unsafe_points
 from verify.bounds.crown import crown_bounds, output_form
-from verify.bounds.walk import Bounds, charges
+from verify.bounds.walk import Bounds, charges, forward
 from verify.budget import Budget
 from verify.linear_form import LinearForm
 from verify.query import Query
@@ -64,6 +64,8 @@ class InputSplitBounder:
     def __init__(self, query: Query, box: Interval, bounds: Bounds, open_disjuncts: Tensor):
         self.query, self.graph = query, query.graph
         self.bounds, self.charges = bounds, charges(query.graph, bounds)
+        # Where a function has no bounds on the whole box (1 / x across 0), only those of a smaller box say anything.
+        self.unbounded = not all(bool(torch.isfinite(cost).all()) for cost in self.charges.values())
         self.base = box
         device = box.lower.device
         self.varying = torch.from_numpy(query.varying).to(device)
@@ -93,13 +95,14 @@ class InputSplitBounder:
     @torch.no_grad()
     def bound(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
         box = self._box(batch)
-        bounds = crown_bounds(self.graph, box, charges=self.charges, known=self.bounds)
+        rounding = charges(self.graph, forward(self.graph, box)) if self.unbounded else self.charges
+        bounds = crown_bounds(self.graph, box, charges=rounding, known=self.bounds)
         wanted = (batch.open.any(0).unsqueeze(1) & self.members).any(0).nonzero().squeeze(1)
         if not wanted.numel():
             wanted = wanted.new_zeros(1)  # only disjuncts without rows are open: one row keeps all shapes, proves none
         rows = torch.eye(self.members.shape[1], dtype=box.lower.dtype, device=box.lower.device)[wanted].unsqueeze(0)
-        form = output_form(self.graph, bounds, rows, charges=self.charges)
-        row_lower = torch.maximum(form.minimum(box), bounds[self.graph.output].lower[:, wanted])
+        form = output_form(self.graph, bounds, rows, charges=rounding)
+        row_lower = torch.fmax(form.minimum(box), bounds[self.graph.output].lower[:, wanted])
         row_lower = row_lower.nan_to_num(nan=-torch.inf)
         members = self.members[:, wanted]
         margins = disjunct_margins(row_lower, members)

@@ -23,8 +23,8 @@ ROW_BYTES = 1 << 28
 
 
 def crown_rule(bounds: Bounds, relaxer: Relaxer, charged: bool = False) -> Rule:
-    """The backward rule that replaces every nonlinear node by its lines on `bounds`; `charged` tells what their rounding
-    may have added."""
+    """The backward rule that replaces every nonlinear node by its lines on `bounds`; `charged` tells what rounding may
+    have added by them."""
     lines = {}
 
     def rule(node: Node, coeff: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:

@@ -34,23 +34,13 @@ from torch import Tensor
 
 from verify.bounds.compact import CompactLayer, CompactNetwork
 from verify.errors import BrokenInvariant
-from verify.ops import Op, Product, Relu
-from verify.ops import SShaped as Curve
+from verify.ops import Curve, Op, Product, Relu, SShaped
+from verify.ops.difference import Difference
+from verify.relaxations.curve import NEAR_END, candidate_slopes, envelope_slopes, intercept
+from verify.relaxations.difference import candidate_planes
 from verify.relaxations.mccormick import balanced, corner_intercept, plane_slopes
 from verify.relaxations.relu import LOWER_SLOPES, chord
-from verify.relaxations.s_shaped import _stationary, exact_intercept
-from verify.relaxations.s_shaped import s_shaped_slopes as candidate_slopes
 from verify.sets import Interval, gamma, underflow
-
-
-def support(op, pre, slope, lower):
-    point = _stationary(op, slope)
-    points = [torch.minimum(torch.maximum(p, pre.lower), pre.upper) for p in (pre.lower, pre.upper, point, -point)]
-    sign = 1.0 if lower else -1.0
-    values = torch.stack([sign * (op.evaluate(p) - slope * p) for p in points])
-    at = values.argmin(0, keepdim=True)
-    return exact_intercept(op, pre, slope, lower), torch.stack([p.expand_as(values[0]) for p in points]).gather(0, at)[0]
-
 
 SPARSE = 512
 """Layers of at least this many neurons are looked at for columns that a chunk of rows does not use."""
@@ -58,9 +48,9 @@ SPARSE = 512
 
 @dataclass(frozen=True, eq=False)
 class DualLines:
-    """Two lower and two upper lines per unstable neuron; `*_step` leads from the first to the second. Slopes and `pre_*`,
-    the intervals that the lines hold on, (z,) or (n, z); intercepts and `start*`, CROWN's positions, (u,) or (n, u). The
-    intercept fields of ReLU's lower lines are zero, those of curves are not used."""
+    """Two lower and two upper lines per unstable neuron; `*_step` leads from the first to the second. Slopes and
+    `pre_*`, the intervals that the lines hold on, (z,) or (n, z); intercepts and `start*`, CROWN's positions, (u,) or
+    (n, u). The intercept fields of ReLU's lower lines are zero, those of curves are not used."""
 
     lower_slope: Tensor
     lower_slope_step: Tensor
@@ -112,9 +102,20 @@ def _(op: Relu, pres: list[Interval]) -> tuple[Tensor, ...]:
 
 
 @_layer_lines.register
-def _(op: Curve, pres: list[Interval]) -> tuple[Tensor, ...]:
+def _(op: SShaped, pres: list[Interval]) -> tuple[Tensor, ...]:
+    # The slopes that certificates name; every other curve has the whole range of tangents.
     zero, ((low0, low1), (up0, up1)) = torch.zeros_like(pres[0].lower), candidate_slopes(op, pres[0])
     return low0, low1 - low0, zero, zero, up0, up1 - up0, zero, zero, zero, zero
+
+
+@_layer_lines.register
+def _(op: Curve, pres: list[Interval]) -> tuple[Tensor, ...]:
+    zero, columns, starts = torch.zeros_like(pres[0].lower), [], []
+    for lower in (True, False):
+        left, middle, right = envelope_slopes(op, pres[0], lower, (NEAR_END, 0.5, 1 - NEAR_END))
+        columns += [left, right - left, zero, zero]
+        starts.append(((middle - left) / (right - left)).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1))
+    return *columns, *starts
 
 
 @_layer_lines.register
@@ -125,6 +126,26 @@ def _(op: Product, pres: list[Interval]) -> tuple[Tensor, ...]:
         at = [corner_intercept(*pres, slopes, side) for slopes in pair]
         columns += [first, second - first, at[0], at[1] - at[0]]
     return *columns, *balanced(*pres)
+
+
+@_layer_lines.register
+def _(op: Difference, pres: list[Interval]) -> tuple[Tensor, ...]:
+    columns, zero = [], torch.zeros_like(pres[0].lower)
+    for side in candidate_planes(op, *pres):
+        first, second = (torch.cat(plane.slopes, -1) for plane in side)
+        columns += [first, second - first, side[0].intercept, side[1].intercept - side[0].intercept]
+    return *columns, zero, zero
+
+
+def _support(op: Curve, pre: Interval, slope: Tensor, lower: bool) -> tuple[Tensor, Tensor]:
+    """The best intercept for the slope, and where the line touches the curve (envelope theorem)."""
+    if pre.lower.dim() < slope.dim():
+        pre = Interval(pre.lower.unsqueeze(0), pre.upper.unsqueeze(0))  # one interval for all domains
+    with torch.enable_grad():
+        slope = slope.detach().requires_grad_()
+        height = intercept(op, pre, slope, lower)
+        (gradient,) = torch.autograd.grad(height.sum(), slope)
+    return height.detach(), -gradient.nan_to_num(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,8 +213,8 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class UsedLines:
-    """The lines at given parameters: slopes (n, z), intercepts (n, u), `below` None where all are 0; `*_gain` (n, u) the
-    derivatives of the intercepts by the positions, None without curves and products."""
+    """The lines at given parameters: slopes (n, z), intercepts (n, u), `below` None where all are 0; `*_gain` (n, u)
+    the derivatives of the intercepts by the positions, None without curves and products."""
 
     lower: Tensor
     below: Tensor | None
@@ -249,7 +270,7 @@ class DualProblem:
         return torch.cat([torch.arange(u.start, u.stop, device=net.row_bias.device).repeat(layer.arity)
                           for layer, u, _ in net.spans])
 
-    def _to_arguments(self, x: Tensor) -> Tensor:
+    def to_arguments(self, x: Tensor) -> Tensor:
         """(n, u) -> (n, z): every argument's neuron."""
         return x if self.owner is None else x[:, self.owner]
 
@@ -274,7 +295,7 @@ class DualProblem:
         return self._split(UsedLines(lower, None, lines.upper_slope, lines.upper_intercept), signs)
 
     def _smooth_lines(self, params: DualParams) -> UsedLines:
-        lines, inputs = self.lines, (self._to_arguments(params.alpha), self._to_arguments(params.upper))
+        lines, inputs = self.lines, (self.to_arguments(params.alpha), self.to_arguments(params.upper))
         slopes = [lines.lower_slope + inputs[0] * lines.lower_slope_step,
                   lines.upper_slope + inputs[1] * lines.upper_slope_step]
         heights = [lines.lower_intercept + params.alpha * lines.lower_intercept_step,
@@ -285,7 +306,7 @@ class DualProblem:
             if isinstance(layer.op, Curve):
                 (pre,) = layer.pres(lines.pre_lower[..., z], lines.pre_upper[..., z])
                 for side, step in enumerate((lines.lower_slope_step, lines.upper_slope_step)):
-                    heights[side][:, u], point = support(layer.op, pre, slopes[side][:, z], side == 0)
+                    heights[side][:, u], point = _support(layer.op, pre, slopes[side][:, z], side == 0)
                     gains[side][:, u] = -point * step[..., z]
         return UsedLines(slopes[0], heights[0], slopes[1], heights[1], *gains)
 
@@ -294,8 +315,8 @@ class DualProblem:
         if signs is None:
             return used
         split, exact = signs != 0, (signs > 0).to(used.lower.dtype)
-        cut, zero = self._to_arguments(split), torch.zeros_like(exact)
-        active = self._to_arguments(exact)
+        cut, zero = self.to_arguments(split), torch.zeros_like(exact)
+        active = self.to_arguments(exact)
         return replace(
             used, lower=torch.where(cut, active, used.lower), upper=torch.where(cut, active, used.upper),
             above=torch.where(split, zero, used.above),
@@ -317,7 +338,7 @@ class DualProblem:
             pull = params.beta
             offset += cuts.offset(pull).sum(1)
         elif signs is not None:
-            pull = params.beta * signs.to(params.beta.dtype)
+            pull = params.beta * self.to_arguments(signs).to(params.beta.dtype)
         for layer, u, z in reversed(net.spans):
             if pull is None and layer.size >= SPARSE and layer.arity == 1:
                 # Rows of neighbouring neurons of a convolution read few neurons: the others' coefficients are all 0.
@@ -478,7 +499,7 @@ def ascend(problem: DualProblem, params: DualParams, signs: Tensor | None = None
     params = params.clone()
     n = params.alpha.shape[0]
     free = torch.ones_like(params.alpha) if signs is None else (signs == 0).to(params.alpha.dtype)
-    side = None if signs is None else signs.to(params.alpha.dtype)
+    side = None if signs is None else problem.to_arguments(signs).to(params.alpha.dtype)
     mixed = members is not None and bool((members.sum(1) > 1).any())
     moments = {key: [torch.zeros_like(t), torch.zeros_like(t)] for key, t in
                (("alpha", params.alpha), ("beta", params.beta), ("upper", params.upper), ("weights", params.weights))}

@@ -12,7 +12,7 @@ from verify.bounds.dual import AscentOptions, DualProblem, ascend
 from verify.bounds.root import UNWATCHED, RootTrace, compact_root, drop_stable, refine, rigorous_rows
 from verify.budget import Budget
 from verify.engines.base import Settings, closed_disjuncts, from_margins
-from verify.errors import OutOfResources
+from verify.errors import OutOfResources, Unbounded
 from verify.options import SEMANTICS
 from verify.query import Query
 from verify.result import Reason, Result
@@ -69,4 +69,6 @@ class AlphaCrownVerifier:
             return Result.unknown(Reason.TIMEOUT)
         except OutOfResources as error:
             return Result.unknown(Reason.MEMORY, str(error))
+        except Unbounded as error:
+            return Result.unknown(Reason.NUMERICS, str(error))
         return from_margins(margins, self.name, budget)

@@ -29,15 +29,15 @@ from verify.ops import (
     Constant,
     Conv,
     ConvTranspose,
+    Curve,
     Gather,
     Input,
     Linear,
     Op,
+    Product,
     Relu,
     Reshape,
-    Sigmoid,
     Sum,
-    Tanh,
     Transpose,
 )
 from verify.query import Query
@@ -109,11 +109,17 @@ class GraphModule(nn.Module):
             total = total + x if sign > 0 else total - x
         return total
 
-    @_layer.register(Relu)
-    @_layer.register(Sigmoid)
-    @_layer.register(Tanh)
-    def _(self, op: Op, node: Node, *xs: Tensor) -> Tensor:
-        return {Relu: torch.relu, Sigmoid: torch.sigmoid, Tanh: torch.tanh}[type(op)](xs[0])
+    @_layer.register
+    def _(self, op: Relu, node: Node, *xs: Tensor) -> Tensor:
+        return torch.relu(xs[0])
+
+    @_layer.register
+    def _(self, op: Curve, node: Node, *xs: Tensor) -> Tensor:
+        return op.evaluate(xs[0])
+
+    @_layer.register
+    def _(self, op: Product, node: Node, *xs: Tensor) -> Tensor:
+        return xs[0] * xs[1]
 
     @_layer.register
     def _(self, op: Reshape, node: Node, *xs: Tensor) -> Tensor:

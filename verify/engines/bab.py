@@ -1,4 +1,4 @@
-"""Engine `bab`: root bounds, then branch and bound on inputs or ReLUs. No attack: candidates come from the bounds only.
+"""Engine `bab`: root bounds, then branch and bound on inputs or neurons. No attack: candidates come from the bounds.
 
 Sound; complete for ReLU networks (ReLU splits end in LPs) up to rounding.
 """
@@ -14,15 +14,18 @@ from torch import Tensor
 from bab.input_split import InputSplitBounder
 from bab.relu_split import ReluSplitBounder, ReluSplitOptions
 from bab.search import Outcome, Search, race
+from bab.value_split import ValueSplitBounder
 from verify.bounds.compact import CompactNetwork
 from verify.bounds.dual import AscentOptions
+from verify.bounds.ibp import ibp
 from verify.bounds.root import UNWATCHED, Root, RootTrace, compact_root, drop_stable, refine
 from verify.budget import Budget
 from verify.engines.alpha_crown import raise_margins
 from verify.engines.attack import Attacker
 from verify.engines.base import Settings, closed_disjuncts
 from verify.engines.milp import Rival
-from verify.errors import OutOfResources
+from verify.errors import OutOfResources, Unbounded
+from verify.ops import Relu
 from verify.options import SEMANTICS
 from verify.query import Query
 from verify.result import ClosedTree, Reason, Result, Stats, Witness
@@ -52,7 +55,7 @@ open row still rises by `ROOT_GAIN` of its size."""
 
 @dataclass(frozen=True)
 class Plan:
-    """How a query will be searched (`input`, `relu`, in the order of their turns), and why (one line)."""
+    """How a query will be searched (`input`, `relu`, `value`, in the order of their turns), and why (one line)."""
 
     modes: tuple[str, ...]
     why: str
@@ -60,12 +63,17 @@ class Plan:
 
 def choose_plan(query: Query, root: Root) -> Plan:
     """Which splits fit the query: inputs when few vary, ReLUs when they are few or the inputs many."""
-    varying, unstable = len(query.varying), root.network.unstable
+    varying, network = len(query.varying), root.network
+    if network is None:
+        return Plan(("input",), f"some values have no bounds on the whole box: it is cut ({varying} inputs vary)")
+    unstable = network.unstable
+    if not network.relu_only:
+        if varying > FEW_INPUTS:
+            return Plan(("value",), f"{varying} inputs vary and {unstable} neurons are unstable: their ranges are cut")
+        return Plan(("input", "value"), f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut, ranges of "
+                                        "neurons in turn with them as long as that looks better")
     if varying > FEW_INPUTS:
-        rest = "" if root.network.relu_only else ", S-shaped neurons stay relaxed"
-        return Plan(("relu",), f"{varying} inputs vary and {unstable} neurons are unstable: ReLUs are split{rest}")
-    if not root.network.relu_only:
-        return Plan(("input",), f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut")
+        return Plan(("relu",), f"{varying} inputs vary and {unstable} neurons are unstable: ReLUs are split")
     if unstable <= FEW_NEURONS:
         return Plan(("relu", "input"), f"only {unstable} ReLUs are unstable: they are split, boxes in turn with them")
     return Plan(("input", "relu"), f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut, ReLUs in turn with "
@@ -84,10 +92,11 @@ def root_options(network: CompactNetwork, seconds: float, iterations: int = 30) 
 
 @dataclass(frozen=True, eq=False)
 class RootState:
-    """Root bounds of a query: what is proved already (`margins` (D,)), and the collapsed network for the search."""
+    """Root bounds of a query: what is proved already (`margins` (D,)), and the collapsed network for the search, None
+    when a value without bounds (1 / x across 0) leaves nothing to collapse."""
 
     root: Root
-    network: CompactNetwork
+    network: CompactNetwork | None
     margins: Tensor
 
     @property
@@ -96,11 +105,18 @@ class RootState:
 
 
 def analyse_root(query: Query, budget: Budget, trace: RootTrace = UNWATCHED) -> RootState:
-    """CROWN bounds of the query. Raises `TimeoutError`, `OutOfResources`."""
+    """CROWN bounds of the query. Raises `TimeoutError`, `OutOfResources`, and `Unbounded` when a value has no bounds
+    and the inputs are too many to be cut."""
     box = query.interval()
     varying = torch.from_numpy(query.varying).to(box.lower.device)
     with torch.no_grad():
-        root = compact_root(query.graph, box, varying, budget.memory_bytes, lambda: budget.expired)
+        try:
+            root = compact_root(query.graph, box, varying, budget.memory_bytes, lambda: budget.expired)
+        except Unbounded:
+            if len(query.varying) > FEW_INPUTS:
+                raise
+            bounds = ibp(query.graph, box)
+            root = Root(bounds, None, bounds[query.graph.output].lower.flatten())
     margins = closed_disjuncts(root.row_lower, query.members)
     trace.bounded(margins)
     return RootState(root, root.network, margins)
@@ -130,10 +146,10 @@ def search(query: Query, state: RootState, budget: Budget, settings: Settings, a
            ) -> Result:
     """Branch and bound from a root that did not decide. Every mode of the plan gets a first turn, then the attack;
     after that the modes race, on small problems with a mixed-integer program beside them."""
-    plan = choose_plan(query, state.root)
+    plan = _recordable(choose_plan(query, state.root), state, settings)
     searches: list[Search] = []
     for mode in plan.modes:
-        if mode == "relu":
+        if mode in ("relu", "value"):
             state = strengthen_root(query, state, budget, settings.root_trace)
             if state.proved:
                 return _verified(state.margins, 1, "alpha-crown", budget, 1)
@@ -149,6 +165,15 @@ def search(query: Query, state: RootState, budget: Budget, settings: Settings, a
     if small:
         return race_with_milp(query, state, searches, budget, probe, may_prove=settings.recorder is None)
     return _result(race(searches, budget, 2 * FIRST_TURN, probe), state.margins, _names(searches), budget)
+
+
+def _recordable(plan: Plan, state: RootState, settings: Settings) -> Plan:
+    """The plan for which a proof can be written: certificates know splits of inputs and of ReLUs."""
+    if settings.recorder is None or "value" not in plan.modes:
+        return plan
+    relus = any(isinstance(layer.op, Relu) for layer in state.network.layers)
+    modes = tuple("relu" if mode == "value" else mode for mode in plan.modes if mode != "value" or relus)
+    return Plan(modes or ("relu",), plan.why)
 
 
 def race_with_milp(query: Query, state: RootState, searches: list[Search], budget: Budget,
@@ -176,6 +201,8 @@ def make_search(mode: str, query: Query, state: RootState, settings: Settings) -
     if mode == "input":
         bounder = InputSplitBounder(query, query.interval(), state.root.bounds, open_disjuncts)
         trace = None if recorder is None else recorder.current.input_tree(open_disjuncts)
+    elif mode == "value":
+        bounder, trace = ValueSplitBounder(query, state.network, query.interval(), open_disjuncts), None
     else:
         options = ReluSplitOptions(evidence=recorder is not None)
         bounder = ReluSplitBounder(query, state.network, query.interval(), open_disjuncts, torch.float32, options)
@@ -218,3 +245,5 @@ class BabVerifier:
             return Result.unknown(Reason.TIMEOUT)
         except OutOfResources as error:
             return Result.unknown(Reason.MEMORY, str(error))
+        except Unbounded as error:
+            return Result.unknown(Reason.NUMERICS, str(error))

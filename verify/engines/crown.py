@@ -27,7 +27,7 @@ class CrownVerifier:
             box = query.interval()
             rounding = charges(query.graph, ibp(query.graph, box))
             lower, bounds = crown(query.graph, box, charges=rounding)
-        rows = torch.maximum(lower[0], bounds[query.graph.output].lower.flatten())
+        rows = torch.fmax(lower[0], bounds[query.graph.output].lower.flatten())
         margins = closed_disjuncts(rows, query.members)
         self.settings.root_trace.bounded(margins)
         return from_margins(margins, self.name, budget)

@@ -51,4 +51,4 @@ def _extremes(a: Interval, b: Interval) -> tuple[Tensor, Tensor]:
 def _lost(value: Tensor, a: Interval, b: Interval) -> Tensor:
     """What a computed 0 may be off by: nothing where one factor is 0 throughout or an end of one is 0 exactly."""
     at_zero = (a.lower == 0) | (a.upper == 0) | (b.lower == 0) | (b.upper == 0)
-    return torch.where(at_zero, 0.0, torch.finfo(value.dtype).tiny).to(value.dtype)
+    return torch.full_like(value, torch.finfo(value.dtype).tiny).masked_fill(at_zero, 0)

@@ -79,7 +79,7 @@ def _rows(line: Tensor, coeff: Tensor) -> Tensor:
 
 def _lost(coeff: Tensor, planes: Sequence[tuple[Tensor, Tensor, Tensor]], lower: Tensor | float, upper: Tensor
           ) -> Tensor:
-    """sum |coeff| (sum_k |slope_k| |z_k| + |intercept|), the products that are rounded, times the error of their sum."""
+    """sum |coeff| (sum_k |slope_k| |z_k| + |intercept|), the products that are rounded, times their sum's error."""
     total = upper if isinstance(lower, float) else torch.maximum(*torch.broadcast_tensors(
         _rows(lower, coeff), _rows(upper, coeff)))
     total = _rows(total, coeff)

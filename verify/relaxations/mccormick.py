@@ -5,9 +5,9 @@ For x1 in [l1, u1], x2 in [l2, u2] and t in [0, 1]
     x1 x2 >= (1 - t) (l2 x1 + l1 x2 - l1 l2) + t (u2 x1 + u1 x2 - u1 u2)
     x1 x2 <= (1 - t) (u2 x1 + l1 x2 - l1 u2) + t (l2 x1 + u1 x2 - u1 l2)
 
-(McCormick 1976; a mixture of sound planes is sound, so the weight is free for an optimiser.) The product is bilinear, so
-for any slopes s1, s2 the best intercept is attained at a corner: it is computed from the slopes as they are stored, which
-charges their rounding.
+(McCormick 1976; a mixture of sound planes is sound, so the weight is free for an optimiser.) The product is bilinear,
+so for any slopes s1, s2 the best intercept is attained at a corner: it is computed from the slopes as they are stored,
+which charges their rounding.
 """
 
 from __future__ import annotations
@@ -53,15 +53,14 @@ def balanced(a: Interval, b: Interval) -> tuple[Tensor, Tensor]:
 
 
 def mccormick(a: Interval, b: Interval, weights: Tensor | None = None) -> Planes:
-    """Planes on the box a x b; `weights` in [0, 1], projected, with a leading axis of 2 (lower, upper): each (n, *shape)
-    or (n, r, *shape). Without them the balanced ones. An infinite end has no planes: slopes 0, infinite intercepts."""
-    start = balanced(a, b) if weights is None else weights.clamp(0, 1)
-    low, up = plane_slopes(a, b)
+    """Planes on the box a x b; `weights` in [0, 1], projected, with a leading axis of 2 (lower, upper): each
+    (n, *shape) or (n, r, *shape). Without them the balanced ones. An infinite end has no planes: slopes 0, infinite
+    intercepts."""
+    start, (low, up) = balanced(a, b) if weights is None else weights.clamp(0, 1), plane_slopes(a, b)
     bounded = torch.isfinite(a.lower + a.upper) & torch.isfinite(b.lower + b.upper)
-    wide = start[0].dim() > a.lower.dim()
-    if wide:
-        a, b, bounded = (Interval(i.lower.unsqueeze(1), i.upper.unsqueeze(1)) for i in (a, b)) + (bounded.unsqueeze(1),)
-        low, up = plane_slopes(a, b)
+    if start[0].dim() > a.lower.dim():
+        a, b = (Interval(i.lower.unsqueeze(1), i.upper.unsqueeze(1)) for i in (a, b))
+        bounded, (low, up) = bounded.unsqueeze(1), plane_slopes(a, b)
     lower, upper = mixed_slopes(low, start[0]), mixed_slopes(up, start[1])
     lower, upper = (tuple(torch.where(bounded, s, torch.zeros_like(s)) for s in side) for side in (lower, upper))
     return Planes(lower, corner_intercept(a, b, lower, True), upper, corner_intercept(a, b, upper, False))

@@ -9,11 +9,14 @@ from functools import singledispatch
 from torch import Tensor
 
 from verify.errors import BrokenInvariant
-from verify.ops import Op, Product, Relu, SShaped
+from verify.ops import Op, Product, Relu
+from verify.ops.curve import Curve
+from verify.ops.difference import Difference
 from verify.relaxations.base import Lines, Planes
+from verify.relaxations.curve import curve_lines
+from verify.relaxations.difference import difference_planes
 from verify.relaxations.mccormick import mccormick
 from verify.relaxations.relu import PlainReluLines, relu_lines
-from verify.relaxations.s_shaped import s_shaped_lines
 from verify.sets import Interval
 
 
@@ -45,13 +48,18 @@ def _(op: Relu, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Line
 
 
 @_lines.register
-def _(op: SShaped, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Lines:
-    return s_shaped_lines(op, pres[0])
+def _(op: Curve, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Lines:
+    return curve_lines(op, pres[0])
 
 
 @_lines.register
 def _(op: Product, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Planes:
     return mccormick(*pres, relaxer.alpha.get(name))
+
+
+@_lines.register
+def _(op: Difference, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Planes:
+    return difference_planes(op, *pres, relaxer.alpha.get(name))
 
 
 CROWN = Relaxer("adaptive")

@@ -15,13 +15,20 @@ from verify.ops import (
     Concat,
     Constant,
     Conv,
+    Exp,
     Gather,
+    Gelu,
     Input,
     Linear,
     Op,
+    Power,
+    Product,
+    Reciprocal,
     Relu,
     Reshape,
     Sigmoid,
+    Sin,
+    Sqrt,
     Sum,
     Tanh,
 )
@@ -109,6 +116,28 @@ def mixed(seed: int = 0) -> Graph:
     return b.graph(b.dense(b.add(Tanh(), b.dense(name, 4, 3)), 3, 2))
 
 
+def product(seed: int = 0) -> Graph:
+    """Products of ReLUs with a value that feeds two of them, next to a linear path."""
+    b = Builder((1, 3), seed)
+    left, right = b.add(Relu(), b.dense("x", 3, 4)), b.dense("x", 3, 4)
+    first = b.add(Product(), left, right)
+    second = b.add(Product(), b.dense(first, 4, 4), right)
+    return b.graph(b.add(Add(), b.dense(b.add(Relu(), second), 4, 2), b.dense("x", 3, 2)))
+
+
+def curves(seed: int = 0) -> Graph:
+    """Sines, squares, an exponential, a quotient and a square root, some reading the same value."""
+    b = Builder((1, 3), seed)
+    first = b.dense("x", 3, 4)
+    wave, square = b.add(Sin(), first), b.add(Power(2.0), first)
+    one = torch.ones(1, 4, dtype=torch.float64)
+    inverse = b.add(Reciprocal(), b.add(Affine(None, one), square))
+    ratio = b.add(Product(), wave, inverse)
+    root = b.add(Sqrt(), b.add(Affine(0.5 * one, one), square))
+    both = b.add(Concat(1), ratio, root, b.add(Exp(), b.add(Affine(0.3 * one), wave)), b.add(Relu(), first))
+    return b.graph(b.dense(b.add(Gelu(), b.dense(both, 16, 3)), 3, 2))
+
+
 def affine(seed: int = 0) -> Graph:
     b = Builder((1, 3), seed)
     return b.graph(b.dense(b.dense("x", 3, 4), 4, 2))
@@ -134,7 +163,7 @@ def stable(seed: int = 0) -> Graph:
 RELU = {"mlp": mlp, "conv": conv, "residual": residual, "maximum": maximum, "affine": affine, "stable": stable}
 ALL = {
     **RELU, "sigmoid": lambda seed=0: mlp(seed, act=Sigmoid()), "tanh": lambda seed=0: mlp(seed, act=Tanh()),
-    "joined": joined, "mixed": mixed, "identity": identity, "constant": constant,
+    "joined": joined, "mixed": mixed, "product": product, "curves": curves, "identity": identity, "constant": constant,
 }
 
 

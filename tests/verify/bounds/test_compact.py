@@ -14,7 +14,7 @@ def compact_values(network, x):
     for layer in network.layers:
         z = v @ layer.weight.double().T + layer.bias.double()
         pre.append(z)
-        v = torch.cat([v, layer.op.evaluate(z)], 1)
+        v = torch.cat([v, layer.op.evaluate(*z.chunk(layer.arity, 1))], 1)
     rows = v @ network.row_weight.double().T + network.row_bias.double()
     return rows, (torch.cat(pre, 1) if pre else v[:, :0])
 
@@ -42,11 +42,11 @@ def test_each_row_is_exact_within_its_error_at_the_true_activations():
         exact = graph.to(dtype=torch.float64)
         x = box.sample(40).double()
         wanted = [layer.node for layer in root.network.layers]
-        values = exact.values(x, [*wanted, *(graph[name].inputs[0] for name in wanted)])
+        values = exact.values(x, [*wanted, *(read for name in wanted for read in graph[name].inputs)])
         for network in (root.network, root.network.to(dtype=torch.float64).to(dtype=torch.float32)):
             v = x.flatten(1)[:, network.varying]
             for layer in network.layers:
-                truth = values[graph[layer.node].inputs[0]].flatten(1)[:, layer.neurons]
+                truth = torch.cat([values[read].flatten(1)[:, layer.neurons] for read in graph[layer.node].inputs], 1)
                 z = v @ layer.weight.double().T + layer.bias.double()
                 assert bool(((z - truth).abs() <= layer.error.double() + 1e-13).all()), what
                 assert bool((layer.lower.double() <= truth).all() and (truth <= layer.upper.double()).all()), what

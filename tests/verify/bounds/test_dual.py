@@ -7,7 +7,7 @@ import torch
 from tests.verify.bounds.laws import assert_below, roots, row_minima
 from tests.verify.bounds.networks import ALL, RELU
 from tests.verify.bounds.test_compact import compact_values
-from verify.bounds.dual import AscentOptions, DualParams, DualProblem, ascend, project_to_simplex
+from verify.bounds.dual import AscentOptions, Cuts, DualLines, DualParams, DualProblem, ascend, project_to_simplex
 
 GENERATOR_SEED = 5
 
@@ -20,7 +20,8 @@ def random_params(problem, n, generator, wild=False):
     def draw(*shape):
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
 
-    alpha, upper, beta, weights = draw(n, u), draw(n, u), draw(n, u) ** 3 * 2, draw(n, r) + 0.01
+    z = problem.network.slots
+    alpha, upper, beta, weights = draw(n, u), draw(n, u), draw(n, z) ** 3 * 2, draw(n, r) + 0.01
     if wild:
         alpha, upper, beta = 3 * alpha - 1, 3 * upper - 1, 2 * beta - 1
     weights /= weights.sum(1, keepdim=True)
@@ -32,6 +33,14 @@ def random_signs(network, n, generator):
                      or [torch.zeros(0, dtype=torch.bool)])
     signs = torch.randint(-1, 2, (n, network.unstable), generator=generator) * relu
     return (signs * (torch.rand(n, network.unstable, generator=generator) < 0.5)).to(torch.int8)
+
+
+def arguments(graph, network, x):
+    """The values (k, z) of all arguments at x."""
+    names = {name for layer in network.layers for name in graph[layer.node].inputs}
+    values = graph.values(x, names)
+    return torch.cat([values[name].flatten(1)[:, layer.neurons]
+                      for layer in network.layers for name in graph[layer.node].inputs] or [x.flatten(1)[:, :0]], 1)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -47,6 +56,38 @@ def test_rigorous_is_below_every_point_for_any_parameters(name):
             assert_below(bound.reshape(4, 3), low.expand(4, 3), what)
 
 
+@pytest.mark.parametrize("name", ["mlp", "mixed", "product", "curves"])
+def test_cut_bounds_hold_on_the_points_of_the_cut(name):
+    """Every range is cut at random, so that one of 20 points lies inside; lines on the smaller ranges, multipliers of
+    any sign and size."""
+    generator = torch.Generator().manual_seed(GENERATOR_SEED)
+    for what, graph, box, root in roots([name], dtypes=(torch.float64,), which=(1, 2, 4)):
+        network = root.network
+        x = box.sample(300, generator)
+        truth, pre = graph.evaluate(x), arguments(graph, network, x)
+        whole = DualProblem.of(network)
+        low, high = (torch.full((20, network.slots), side * torch.inf, dtype=torch.float64) for side in (-1, 1))
+        at = pre[:20]
+        share = torch.rand(at.shape, generator=generator, dtype=torch.float64)
+        kind = torch.randint(0, 4, at.shape, generator=generator)
+        low = torch.where(kind == 0, network.lower + share * (at - network.lower), low)
+        high = torch.where(kind == 1, network.upper - share * (network.upper - at), high)
+        cuts = Cuts(low, high)
+        lines = DualLines.of(network, torch.maximum(network.lower, low), torch.minimum(network.upper, high))
+        problem, params = DualProblem(network, lines), random_params(whole, 20, generator, wild=True)
+        params = replace(params, beta=3 * torch.randn(params.beta.shape, generator=generator, dtype=torch.float64))
+        inside = ((low.unsqueeze(1) <= pre) & (pre <= high.unsqueeze(1))).all(2)
+        assert bool(inside[:, :20].diagonal().all()), what
+        lowest = torch.where(inside, params.weights.clamp(min=0) @ truth.T, torch.inf).amin(1)
+        start = problem.initial(params.weights.clamp(min=0))
+        found = ascend(problem, start, options=AscentOptions(8), enough=float("inf"), cuts=cuts)
+        assert bool((found.bound >= problem.backward(start, cuts=cuts).bound - 1e-12).all())
+        for dual in (params, found.params):
+            bound = problem.rigorous(dual, cuts=cuts)
+            assert not bool(bound.isnan().any()), what
+            assert bool((bound <= lowest + 1e-10 * (1 + lowest.abs())).all()), what
+
+
 @pytest.mark.parametrize("name", ["mlp", "residual", "maximum", "mixed", "conv"])
 def test_split_bounds_hold_on_the_points_of_the_split(name):
     """Signs are taken from the points themselves, so every subproblem contains at least one."""
@@ -55,10 +96,7 @@ def test_split_bounds_hold_on_the_points_of_the_split(name):
         exact = graph.to(dtype=torch.float64)
         x = box.sample(300, generator).double()
         truth = exact.evaluate(x)
-        wanted = [graph[layer.node].inputs[0] for layer in root.network.layers]
-        values = exact.values(x, wanted)
-        pre = torch.cat([values[name].flatten(1)[:, layer.neurons]
-                         for name, layer in zip(wanted, root.network.layers, strict=True)] or [x.flatten(1)[:, :0]], 1)
+        pre = arguments(exact, root.network, x)
         for network in (root.network, root.network.to(dtype=torch.float32)):
             problem = DualProblem.of(network)
             signs = random_signs(network, 20, generator)

@@ -32,7 +32,7 @@ def test_the_plan_says_why():
     plan = choose_plan(few, analyse_root(few, Budget()).root)
     assert plan.modes and set(plan.modes) <= {"input", "relu"} and "ReLUs" in plan.why
     smooth = query("mixed", 0.05)
-    assert choose_plan(smooth, analyse_root(smooth, Budget()).root).modes == ("input",)
+    assert choose_plan(smooth, analyse_root(smooth, Budget()).root).modes == ("input", "value")
 
 
 def test_strengthening_never_loosens():
