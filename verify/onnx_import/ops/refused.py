@@ -22,6 +22,7 @@ REFUSED: Mapping[str, str] = MappingProxyType({
     **dict.fromkeys(("NonZero", "Unique", "NonMaxSuppression"), SHAPE),
     **dict.fromkeys(("MaxUnpool", "TensorScatter"), INDICES),
     **dict.fromkeys(("BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "BitCast"), BITS),
+    **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow"), "constants are computed; its length is no data"),
     "ConstantOfShape": "the shape of its output depends on the data; a constant shape would be accepted",
     "Range": "the number of its entries depends on the data; constant limits would be accepted",
     "Det": "a determinant is a polynomial of the degree of its size; constants would be accepted",
