@@ -15,6 +15,7 @@ from verify.graph import Graph, Node
 from verify.onnx_import import compare_with_onnxruntime
 from verify.onnx_import.compare import onnxruntime_outputs
 from verify.ops import Affine, Concat, Gather, Input, Linear, Reshape
+from verify.ops.step import Ceil, Floor
 
 POINTS = torch.randn(4, 1, 3, generator=torch.Generator().manual_seed(1))
 
@@ -101,3 +102,26 @@ def test_networks_of_several_models_are_fed_their_slices():
         compare_with_onnxruntime(replace(joint, graph=Graph((*nodes[:-1], swapped), "y")), points)
     with pytest.raises(BrokenInvariant, match="2 models"):
         _ = joint.onnx
+
+
+STAIRS = [helper.make_node("Mul", ["x", "ten"], ["h"]), helper.make_node("Floor", ["h"], ["f"]),
+          helper.make_node("Mul", ["f", "tenth"], ["y"])]
+
+
+def stairs():
+    return imported(model(STAIRS, (1, 3), [constant("ten", 10.0), constant("tenth", 0.1)]))
+
+
+def test_an_execution_may_fall_on_the_other_side_of_a_jump():
+    """0.7 in float32 times 10 lies within a rounding of 7."""
+    at_jumps = torch.arange(1, 31, dtype=torch.float32).reshape(10, 1, 3) / 10
+    below = stairs().graph.evaluate(at_jumps.double())
+    assert float((onnxruntime_outputs(stairs(), at_jumps) - below).abs().max()) > 0.05
+    assert compare_with_onnxruntime(stairs(), at_jumps) < 1e-5
+
+
+def test_jumps_excuse_nothing_elsewhere():
+    right = stairs()
+    nodes = tuple(replace(node, op=Ceil()) if isinstance(node.op, Floor) else node for node in right.graph.nodes)
+    with pytest.raises(ImportMismatch):
+        compare_with_onnxruntime(replace(right, graph=Graph(nodes, right.graph.output)), POINTS)
