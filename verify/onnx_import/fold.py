@@ -7,7 +7,7 @@ of onnxruntime for old versions of operators that the reference lacks. They are 
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, SparseTensorProto, helper, numpy_helper
 
 from verify.errors import InvalidInput, UnsupportedOperator
 
@@ -21,11 +21,22 @@ def constant_node(node: NodeProto) -> np.ndarray:
     value = helper.get_attribute_value(attribute)
     if attribute.name == "value":
         return numpy_helper.to_array(value)
+    if attribute.name == "sparse_value":
+        return dense(value)
     if attribute.name in ("value_float", "value_floats"):
         return np.array(value, dtype=np.float32)
     if attribute.name in ("value_int", "value_ints"):
         return np.array(value, dtype=np.int64)
     raise UnsupportedOperator(f"Constant: its form {attribute.name} is not a float or integer tensor")
+
+
+def dense(tensor: SparseTensorProto) -> np.ndarray:
+    """A sparse tensor with its zeros; its indices are flat, or one row of coordinates per value."""
+    values, indices = numpy_helper.to_array(tensor.values), numpy_helper.to_array(tensor.indices)
+    found = np.zeros(tuple(tensor.dims), dtype=values.dtype)
+    flat = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), found.shape)
+    found.reshape(-1)[flat] = values
+    return found
 
 
 def evaluate(node: NodeProto, arrays: dict[str, np.ndarray], opset: int) -> tuple[np.ndarray, ...]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError, EncodeError
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
 from verify.errors import BrokenInvariant, InvalidInput, VerifyError
@@ -105,8 +106,17 @@ def from_bytes(data: bytes, source: str = "bytes", directory: str | Path | None 
         raise type(error)(f"{source}: {error}") from error
     return Network(
         found.graph.over_reals(), (Part("", data, found.inputs, found.outputs),), source, opset_of(model),
-        Counter(node.op_type for node in model.graph.node), found.graph,
+        Counter(_operators(model.graph)), found.graph,
     )
+
+
+def _operators(graph: GraphProto) -> Iterator[str]:
+    """The operators of all nodes, those of subgraphs included."""
+    for node in graph.node:
+        yield node.op_type
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _operators(inner)
 
 
 def _decompressed(data: bytes) -> bytes:

@@ -42,6 +42,7 @@ def opset_of(model: ModelProto) -> int:
 def real_inputs(model: ModelProto) -> list[ValueInfoProto]:
     """The inputs that are no initialisers."""
     known = {tensor.name for tensor in model.graph.initializer}
+    known |= {tensor.values.name for tensor in model.graph.sparse_initializer}
     inputs = [value for value in model.graph.input if value.name not in known]
     if not inputs:
         raise UnsupportedOperator("the network has no input; one or more float tensors would be accepted")
@@ -75,9 +76,7 @@ def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
 def translate(model: ModelProto) -> Translated:
     """The graph of primitives in float64; raises one `UnsupportedOperator` that lists every blocker."""
     state = Scope(opset_of(model))
-    inputs = tuple(
-        Port(value.name, input_shape(value), FLOATS[value.type.tensor_type.elem_type]) for value in real_inputs(model)
-    )
+    inputs = _ports(real_inputs(model))
     state.values.update(initialisers(model.graph))
     state.values.update(_entries(state.builder, inputs))
     state.run(model.graph.node)
@@ -93,6 +92,19 @@ def translate(model: ModelProto) -> Translated:
         for value, variable in zip(model.graph.output, found, strict=True)
     )
     return Translated(graph, inputs, outputs)
+
+
+def _ports(values: list[ValueInfoProto]) -> tuple[Port, ...]:
+    """The inputs; all that cannot be one are refused at once."""
+    ports, wrong = [], []
+    for value in values:
+        try:
+            ports.append(Port(value.name, input_shape(value), FLOATS[value.type.tensor_type.elem_type]))
+        except UnsupportedOperator as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UnsupportedOperator("; ".join(wrong))
+    return tuple(ports)
 
 
 def _entries(builder: Builder, inputs: tuple[Port, ...]) -> dict[str, Variable]:

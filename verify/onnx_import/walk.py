@@ -17,7 +17,7 @@ from onnx import GraphProto, NodeProto, helper, numpy_helper
 from verify.errors import InvalidInput, ShapeMismatch, UnsupportedOperator
 from verify.onnx_import import elements, ops
 from verify.onnx_import.call import Builder, Call, Known, Value, Variable
-from verify.onnx_import.fold import constant_node, evaluate
+from verify.onnx_import.fold import constant_node, dense, evaluate
 from verify.onnx_import.function import body, has_body
 from verify.onnx_import.registry import Entry, entry
 
@@ -124,10 +124,14 @@ def initialisers(graph: GraphProto) -> dict[str, Known]:
             array = numpy_helper.to_array(tensor)
         except (ValueError, TypeError, KeyError) as error:
             raise InvalidInput(f"initializer {tensor.name!r} cannot be read: {error}") from error
-        finite = array.dtype.kind != "f" or np.isfinite(array).all()
-        if not finite and (np.isnan(array).any() or not consumers.get(tensor.name, set()) <= LIMITS):
-            raise InvalidInput(f"initializer {tensor.name!r} holds NaN or infinite values; finite ones are needed")
         known[tensor.name] = Known(tensor.name, array)
+    for tensor in graph.sparse_initializer:
+        known[tensor.values.name] = Known(tensor.values.name, dense(tensor))
+    for name, value in known.items():
+        array = value.array
+        finite = array.dtype.kind != "f" or np.isfinite(array).all()
+        if not finite and (np.isnan(array).any() or not consumers.get(name, set()) <= LIMITS):
+            raise InvalidInput(f"initializer {name!r} holds NaN or infinite values; finite ones are needed")
     return known
 
 
@@ -140,7 +144,8 @@ def _guarded(scope: Scope, node: NodeProto) -> list[tuple[str, State]]:
     except Blocked:
         pass
     except UnsupportedOperator as error:
-        scope.blockers.setdefault(str(error), []).append(label)
+        reason = str(error) if str(error).startswith(node.op_type) else f"{node.op_type}: needs {error}"
+        scope.blockers.setdefault(reason, []).append(label)
     except ShapeMismatch as error:
         raise ShapeMismatch(f"node {label!r} ({node.op_type}): {error}") from error
     except MALFORMED as error:

@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 from verify.errors import InvalidInput, UnsupportedOperator
-from verify.onnx_import.fold import constant_node, evaluate
+from verify.onnx_import.fold import constant_node, dense, evaluate
 
 
 def test_integer_arithmetic_stays_integer():
@@ -27,6 +27,22 @@ def test_constants():
     assert constant_node(helper.make_node("Constant", [], ["c"], value_float=0.5)).dtype == np.float32
     with pytest.raises(UnsupportedOperator, match="value_string"):
         constant_node(helper.make_node("Constant", [], ["c"], value_string="text"))
+
+
+def test_sparse_constants():
+    """Flat indices, and rows of coordinates."""
+    values, wanted = helper.make_tensor("v", 1, [2], [3.0, 4.0]), [[0.0, 3.0], [4.0, 0.0]]
+    for indices, shape in (([1, 2], [2]), ([0, 1, 1, 0], [2, 2])):
+        sparse = helper.make_sparse_tensor(values, helper.make_tensor("i", 7, shape, indices), [2, 2])
+        assert dense(sparse).tolist() == wanted
+        assert constant_node(helper.make_node("Constant", [], ["c"], sparse_value=sparse)).tolist() == wanted
+
+
+def test_old_operators_that_the_reference_lacks():
+    """DequantizeLinear of opset 13: onnxruntime computes it."""
+    node = helper.make_node("DequantizeLinear", ["q", "s"], ["y"])
+    (value,) = evaluate(node, {"q": np.array([2, -3], np.int8), "s": np.float32(0.5)}, 13)
+    assert value.tolist() == [1.0, -1.5] and value.dtype == np.float32
 
 
 def test_failures_name_the_node():

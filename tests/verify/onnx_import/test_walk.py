@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from tests.verify.onnx_import.models import agrees, constant, imported, model
@@ -43,6 +44,22 @@ def test_integers_do_not_reach_importers_of_floats():
     half = [node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16), node("Relu", ["h"], ["y"])]
     with pytest.raises(UnsupportedOperator, match="float16"):
         imported(model(half, (1, 3)))
+
+
+def test_what_an_operator_needs_is_named_with_it():
+    norm = node("LRN", ["x"], ["y"], size=3, name="n")
+    proto = model([node("RandomNormalLike", ["x"], ["r"], name="r"), norm], (1, 3, 2))
+    with pytest.raises(UnsupportedOperator, match=r"RandomNormalLike: random values .*\(node 'r'\)"):
+        imported(proto)
+
+
+def test_sparse_initialisers():
+    proto = model([node("MatMul", ["x", "w"], ["y"])], (1, 2))
+    values, indices = helper.make_tensor("w", 1, [2], [3.0, 4.0]), helper.make_tensor("i", 7, [2], [1, 2])
+    proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [2, 2]))
+    network = imported(proto)
+    x = torch.tensor([[[1.0, 10.0]]], dtype=torch.float64)
+    assert network.graph.evaluate(x).tolist() == [[[40.0, 3.0]]]
 
 
 def test_several_constants_of_one_graph():

@@ -8,8 +8,10 @@ import torch
 from onnx import TensorProto, helper
 
 from tests.verify.onnx_import.models import agrees, constant, imported, model, ops_of, single
+from verify.bounds.walk import forward
 from verify.errors import UnsupportedOperator
 from verify.onnx_import.ops.top_k import network as sorting_network
+from verify.sets import Interval
 
 node = helper.make_node
 rng = np.random.default_rng(11)
@@ -165,6 +167,26 @@ def test_agrees_with_onnxruntime(name):
     agrees(CASES[name])
 
 
+BOUNDED = ("argmax", "argmin", "hardmax", "topk", "cast-int", "equal", "scatter-mul", "scatter-max", "ReduceProd-18",
+           "ReduceLogSumExp-13", "lp-pool", "cubic", "einsum-two", "lstm", "lstm-lengths", "gru", "rnn-clipped",
+           "conv-3d", "quantise", "where")
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_intervals_hold_every_value(name):
+    """Of all nodes, on a box, for sampled points."""
+    more = {"quantise": lambda: model(QDQ, (1, 6), quantised()), "where": lambda: model(*LOGIC, opset=16)}
+    graph = imported(CASES[name] if name in CASES else more[name]()).graph
+    generator = torch.Generator().manual_seed(5)
+    ends = torch.randn(2, 1, *graph.input.shape, generator=generator, dtype=torch.float64)
+    box = Interval(ends.amin(0), ends.amax(0))
+    bounds = forward(graph, box)
+    values = graph.values(box.sample(200, generator), [node.name for node in graph.nodes])
+    for each in graph.nodes:
+        low, high = bounds[each.name].lower, bounds[each.name].upper
+        assert bool(((low <= values[each.name]) & (values[each.name] <= high)).all()), each
+
+
 def test_argmax_breaks_ties_by_the_rule():
     tied = torch.tensor([[[2.0, 5.0, 5.0, 1.0]]], dtype=torch.float64)
     for last, index in ((0, 1.0), (1, 2.0)):
@@ -186,18 +208,23 @@ def test_the_sorting_network_sorts(n):
         assert values == sorted(values, reverse=True)
 
 
-def test_logic_of_comparisons():
-    """not (a or b) xor (a and b), and Where on a condition that varies."""
-    nodes = [
+LOGIC = (
+    [
         node("Greater", ["x", "low"], ["a"]), node("Less", ["x", "high"], ["b"]),
         node("And", ["a", "b"], ["c"]), node("Or", ["a", "b"], ["d"]), node("Not", ["d"], ["e"]),
         node("Xor", ["c", "e"], ["f"]), node("Where", ["f", "x", "w"], ["g"]),
         node("And", ["f", "mask"], ["h"]), node("Or", ["h", "mask"], ["i"]), node("Xor", ["i", "mask"], ["j"]),
         node("Where", ["j", "one", "two"], ["k"]), node("Add", ["g", "k"], ["y"]),
-    ]
-    known = [constant("low", -0.5), constant("high", 0.5), constant("w", [7.0, 8.0, 9.0]),
-             constant("mask", [True, False, True], bool), constant("one", 1.0), constant("two", 2.0)]
-    agrees(model(nodes, (4, 3), known, opset=16), points=8)
+    ],
+    (4, 3),
+    [constant("low", -0.5), constant("high", 0.5), constant("w", [7.0, 8.0, 9.0]),
+     constant("mask", [True, False, True], bool), constant("one", 1.0), constant("two", 2.0)],
+)
+
+
+def test_logic_of_comparisons():
+    """not (a or b) xor (a and b), and Where on a condition that varies."""
+    agrees(model(*LOGIC, opset=16), points=8)
 
 
 def test_integers_are_piecewise_linear():
@@ -283,10 +310,12 @@ def quantised(kind=np.uint8):
     return [constant("s", 0.03), constant("z", 5, kind)]
 
 
+QDQ = [node("QuantizeLinear", ["x", "s", "z"], ["q"]), node("DequantizeLinear", ["q", "s", "z"], ["y"])]
+
+
 def test_quantise_and_dequantise():
-    nodes = [node("QuantizeLinear", ["x", "s", "z"], ["q"]), node("DequantizeLinear", ["q", "s", "z"], ["y"])]
     for kind in (np.uint8, np.int8):
-        network = agrees(model(nodes, (1, 6), quantised(kind)))
+        network = agrees(model(QDQ, (1, 6), quantised(kind)))
         assert ops_of(network).count("Round") == 1
 
 
