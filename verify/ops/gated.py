@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,32 +17,39 @@ from torch import Tensor
 from verify.ops.curve import ULPS, Curve
 from verify.sets import Interval
 
-STEPS = 14
+STEPS = 6
 FACTOR, CUBIC = math.sqrt(8 / math.pi), 0.044715
 DENSITY = 1 / math.sqrt(2 * math.pi)
 FLAT = 100.0
 """GELU is 0 beyond -FLAT, up to less than the smallest normal number."""
 
 
-def zero_between(low: Tensor, high: Tensor, function, steps: int = STEPS) -> Tensor:
-    """Approximate zero of a rising function on [low, high], the nearer end if there is none: regula falsi, halving the
-    value of an end that stays (Illinois), with a bisection in every third step."""
+def zero_between(low: Tensor, high: Tensor, function: Callable[[Tensor], Tensor], steps: int = STEPS) -> Tensor:
+    """Approximate zero of a rising function on [low, high], the nearer end if there is none.
+
+    Ridders' method: the middle m halves the bracket; then the zero of the line through the values, straightened by an
+    exponential factor, z = m + (m - low) f(m) / sqrt(f(m)^2 - f(low) f(high)) downward."""
     at_low, at_high = function(low), function(high)
-    before = torch.zeros_like(at_low, dtype=torch.bool)
-    low, high = low.expand_as(at_low), high.expand_as(at_high)
-    best, least = torch.where(at_low.abs() < at_high.abs(), low, high), torch.minimum(at_low.abs(), at_high.abs())
-    for step in range(steps):
-        share = 0.5 if step % 3 == 2 else (at_low / (at_low - at_high)).nan_to_num(0.5).clamp(0, 1)
-        z = low + share * (high - low)
-        value = function(z)
-        closer, below = value.abs() < least, value < 0
-        best, least = torch.where(closer, z, best), torch.where(closer, value.abs(), least)
-        again = below == before if step else torch.zeros_like(below)
-        half = torch.where(again, 0.5, 1.0).to(value.dtype)
-        low, high = torch.where(below, z, low), torch.where(below, high, z)
-        at_low, at_high = torch.where(below, value, at_low * half), torch.where(below, at_high * half, value)
-        before = below
+    best = torch.where(at_low.abs() < at_high.abs(), low, high)
+    for _ in range(steps):
+        middle = (low + high) / 2
+        value = function(middle)
+        root = (value.square() - at_low * at_high).clamp(min=0).sqrt()
+        z = (middle - (middle - low) * (value / root)).nan_to_num(0.0)
+        best = z = torch.where(root > 0, z, best).maximum(low).minimum(high)
+        at_z = function(z)
+        low, at_low, high, at_high = _bracket(low, at_low, high, at_high, middle, value)
+        low, at_low, high, at_high = _bracket(low, at_low, high, at_high, z, at_z)
     return best
+
+
+def _bracket(low: Tensor, at_low: Tensor, high: Tensor, at_high: Tensor, z: Tensor, at_z: Tensor
+             ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The part of [low, high] on one side of z in which the function changes its sign."""
+    up = (at_z < 0) & (z > low)
+    down = (at_z >= 0) & (z < high)
+    return (torch.where(up, z, low), torch.where(up, at_z, at_low),
+            torch.where(down, z, high), torch.where(down, at_z, at_high))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +97,19 @@ class Gated(Curve):
         return 128 * torch.finfo(pre.lower.dtype).eps ** 2 * pre.width
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
-        far, sign = self.far / self.scale, 1.0 if convex else -1.0
-        return zero_between(a.clamp(-far, far), b.clamp(-far, far), lambda z: sign * (self.derivative(z) - slope))
+        """Solved for an angle of which f' is about the sine: f' is flat at the points of inflection, rises between them
+        from `least` to `most`, and tends to 0 and 1 beyond."""
+        least, most = self.derivative(torch.tensor(self.breaks, dtype=slope.dtype, device=slope.device))
+        if convex:
+            center, half = (most + least) / 2, (most - least) / 2
+        else:  # f' falls
+            center, half = (a > 0).to(slope.dtype), torch.where(a > 0, 1 - most, least)
+
+        def angle(d: Tensor) -> Tensor:
+            return torch.asin(((d - center) / half).clamp(-1, 1))
+
+        far, wanted = self.far / self.scale, angle(slope)
+        return zero_between(a.clamp(-far, far), b.clamp(-far, far), lambda z: angle(self.derivative(z)) - wanted)
 
 
 @dataclass(frozen=True, eq=False)

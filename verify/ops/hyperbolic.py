@@ -77,7 +77,9 @@ class Acosh(Curve):
         return (x - 1).rsqrt() * (x + 1).rsqrt()
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
-        return (1 + slope.clamp(min=torch.finfo(slope.dtype).tiny).reciprocal().square()).sqrt()
+        finfo = torch.finfo(slope.dtype)
+        # On the flat side: what is lost there by rounding is short of the end.
+        return (1 + slope.clamp(min=finfo.tiny).reciprocal().square()).sqrt() * (1 + 2 * finfo.eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,5 +96,6 @@ class Atanh(Curve):
         return ((1 - x) * (1 + x)).reciprocal()
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
-        z = (1 - slope.clamp(min=1).reciprocal()).sqrt()
+        # On the flat side: what is lost there by rounding is short of the end.
+        z = (1 - slope.clamp(min=1).reciprocal()).sqrt() * (1 - 2 * torch.finfo(slope.dtype).eps)
         return z if convex else -z

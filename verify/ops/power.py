@@ -117,7 +117,7 @@ class Power(Curve):
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
         """p z^(p - 1) = s."""
-        ratio, root = slope / self.exponent, 1 / (self.exponent - 1)
+        ratio, root = slope / self.exponent + 0.0, 1 / (self.exponent - 1)  # a root of -0 may be -inf
         if not self.whole or self.odd:
             z = ratio.clamp(min=0).pow(root)
             return z if convex or not self.odd else -z

@@ -198,7 +198,7 @@ class Asin(Curve):
         return ((1 - x) * (1 + x)).rsqrt()
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
-        z = (1 - slope.clamp(min=1).reciprocal().square()).sqrt()
+        z = _steep(slope)
         return z if convex else -z
 
 
@@ -216,5 +216,10 @@ class Acos(Curve):
         return -((1 - x) * (1 + x)).rsqrt()
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
-        z = (1 - (-slope).clamp(min=1).reciprocal().square()).sqrt()
+        z = _steep(-slope)
         return -z if convex else z
+
+
+def _steep(slope: Tensor) -> Tensor:
+    """z >= 0 with 1 / sqrt(1 - z^2) = s, on the flat side: what is lost there by its rounding is short of the end."""
+    return (1 - slope.clamp(min=1).reciprocal().square()).sqrt() * (1 - 2 * torch.finfo(slope.dtype).eps)

@@ -73,9 +73,11 @@ def _loss(op: Curve, c: Tensor, slope: Tensor, sign: float, a: Tensor, b: Tensor
     steep = op.derivative(c)
     error = op.derivative_error(c, steep) + 4 * finfo.eps * (steep.abs() + slope.abs())
     rise = sign * (steep - slope)
-    # An infinite derivative times no room is nothing.
-    rising, falling = ((x + error).clamp(0, finfo.max) for x in (rise, -rise))
-    return torch.maximum(rising * (c - a), falling * (b - c)) * (1 + 8 * finfo.eps) + finfo.tiny
+    # NaN: an infinite derivative times no room, or in the other direction.
+    rising, falling = (((x + error).clamp(min=0) * room).nan_to_num(0.0, torch.inf) for x, room in
+                       ((rise, c - a), (-rise, b - c)))
+    loss = torch.maximum(rising, falling) * (1 + 8 * finfo.eps) + finfo.tiny
+    return torch.where(steep.isnan(), torch.inf, loss)
 
 
 @singledispatch
