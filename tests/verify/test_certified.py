@@ -64,3 +64,15 @@ def test_what_a_proof_can_be_about(tmp_path):
         verify.verify(NETWORK, HOLDS, proof=tmp_path / "nowhere" / "p")
     with pytest.raises(InvalidInput, match="cannot read"):
         verify.verify(NETWORK, tmp_path / "missing.vnnlib", proof=tmp_path / "p")
+
+
+def test_a_proof_covers_properties_of_version_1_only(tmp_path):
+    """A query that names its tensors is decided, but not proved for others to check."""
+    names = [f"X[0,0,{k // 8},{k % 8}]" for k in range(64)]
+    limits = "".join(f"(assert (and (<= 0.0 {name}) (<= {name} 0.001)))" for name in names)
+    tensors = "(declare-input X float32 [1,1,8,8])(declare-output Y float32 [1,10])"
+    (tmp_path / "q.vnnlib").write_text(f"(vnnlib-version <2.0>)(declare-network f {tensors})" + limits + "(assert (>= Y[0,0] 1000.0))")
+    result = verify.verify(NETWORK, tmp_path / "q.vnnlib", proof=tmp_path / "p.proof")
+    assert result.verdict is Verdict.UNKNOWN and result.reason is Reason.PROOF and "VNN-LIB 1.0" in result.detail
+    assert result.semantics == "float32" and not (tmp_path / "p.proof").exists()
+    assert verify.verify(NETWORK, tmp_path / "q.vnnlib").verdict is Verdict.VERIFIED
