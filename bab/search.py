@@ -24,6 +24,10 @@ from verify.progress import Observer, Progress
 from verify.result import Reason, Witness
 
 
+MOST_ROUNDS = 4
+"""A round of mostly fixed costs is not made larger beyond this many times its intended length."""
+
+
 @dataclass(frozen=True, eq=False)
 class Bounded:
     """`batch` with new bounds; `margin` (n,) rigorous bounds, a domain with a positive one is proved; `stuck` (n,)
@@ -120,6 +124,8 @@ class Search:
         self.queue.push(roots)
         self.size = self.options.first_batch
         self.pace = 0.0  # seconds per domain of the last round
+        self.marginal = math.inf  # seconds that one more domain costs in a round, as far as two rounds tell
+        self.last = (0, 0.0)  # domains and seconds of the last round
         self.rooted = False  # the first batch is bounded as it is
         self.leaves, self.domains = 0, 0
         self.away = 0  # domains taken from the queue and not yet settled: an exception leaves them open
@@ -180,10 +186,17 @@ class Search:
     def _adapt(self, seconds: float, domains: int) -> None:
         """Twice as many domains while a round of them takes less than half its time, half as many after a long one.
 
-        (Not by the pace per domain: small batches pay for reading the matrices, whatever their size.)"""
-        if seconds < self.options.round_seconds / 2 and domains >= self.size:
+        A round has fixed costs (matrices are read, thousands of small operations started), whatever the number of its
+        domains: while these are most of it, fewer domains would not make it shorter, and more are nearly free."""
+        before, time_before = self.last
+        self.last = (domains, seconds)
+        if domains != before and before:
+            self.marginal = max(0.0, (seconds - time_before) / (domains - before))
+        fixed = self.marginal * domains < seconds / 2
+        if domains >= self.size and (seconds < self.options.round_seconds / 2
+                                     or (fixed and seconds < MOST_ROUNDS * self.options.round_seconds)):
             self.size = min(self.options.max_batch, 2 * self.size)
-        elif seconds > 1.5 * self.options.round_seconds:
+        elif seconds > 1.5 * self.options.round_seconds and not fixed:
             self.size = max(1, self.size // 2)
 
     def _bound(self, batch: SubproblemBatch, budget: Budget) -> Witness | None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from verify.certificate.witness import project_inside
-from verify.errors import InvalidInput
+from verify.bounds.noise import undeclared
+from verify.errors import InvalidInput, UnsupportedOperator
 from verify.onnx_import import Network
 from verify.options import SEMANTICS
 from verify.query import Spec
@@ -26,12 +27,19 @@ def asked(spec: Spec, semantics: str) -> str:
 
 
 def check_semantics(semantics: str, network: Network) -> None:
-    """Raises `InvalidInput` for unknown semantics and for `float32` on a network that computes in float64."""
+    """Raises `InvalidInput` for unknown semantics and for `float32` on a network that computes in float64, and
+    `UnsupportedOperator` for `float32` where an operator's accuracy is not declared."""
     if semantics not in SEMANTICS:
         raise InvalidInput(f"semantics can be {' or '.join(SEMANTICS)}, got {semantics!r}")
     if semantics == "float32" and network.double:
         raise InvalidInput(f"{network.source}: semantics float32 is about networks that compute in float32; this one "
                            "computes in float64, for which real would be accepted")
+    unknown = undeclared(network.declared) if semantics == "float32" else ()
+    if unknown:
+        named = ", ".join(f"{node.name!r} ({type(node.op).__name__})" for node in unknown[:3])
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise UnsupportedOperator(f"{network.source}: nothing is declared about the float32 accuracy of {named}{more}; "
+                                  "semantics real would be accepted")
 
 
 def stated(result: Result, spec: Spec, semantics: str) -> Result:

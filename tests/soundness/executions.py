@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from verify.graph import Graph, Node
-from verify.ops import Input, SShaped
+from verify.ops import Input, Product, SShaped
 
 FLOAT = np.float32
 
@@ -33,7 +33,7 @@ def _value(graph: Graph, node: Node, inputs: list[np.ndarray], rng: np.random.Ge
     if node.roundings is None:
         # Parts of a maximum, say, are no float32 numbers; the maximum itself is one again, but for 2^-53.
         return node.op.evaluate(*tensors).reshape(node.shape).numpy()
-    if isinstance(node.op, SShaped):
+    if isinstance(node.op, (SShaped, Product)):
         return node.op.evaluate(*tensors).reshape(node.shape).numpy().astype(FLOAT).astype(np.float64)
     weight, bias = _matrix(graph, node)
     flat = np.concatenate([v.reshape(-1) for v in inputs]) if inputs else np.zeros(0)

@@ -8,7 +8,8 @@ connections disappear:
 where z_i, y_i are the pre- and post-activations of the unstable neurons of layer i, x the inputs that vary, and h the
 rows of the property. A neuron of several arguments (a product) has one z for each of them. The matrices come from one
 backward walk per layer that stops at unstable neurons and passes through active ones. Each row carries `error`, a
-bound on the rounding of its own computation over the whole box, so that what is proved about the collapsed network is proved about the network (`verify.bounds.walk`, charges).
+bound on the rounding of its own computation over the whole box, so that what is proved about the collapsed network is
+proved about the network (`verify.bounds.walk`, charges).
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@ nearest, subnormal numbers flushed to zero or not. For inputs of at most m (High
     |fl(y) - y| <= gamma32 (|W| m + |b|) + underflow,    gamma32 = n u / (1 - n u), u = 2^-24,
 
 where n counts the terms of the sum, the roundings that the operator makes besides (`Node.roundings`), and eight spare
-ones for constants that a runtime has folded. Sigmoid and tanh may be off by 2^-20; everything else is exact. The bound
-holds while nothing overflows; where that may happen, `Float32Overflow` is raised.
+ones for constants that a runtime has folded. A product of two values is one such term, with the other factor as its
+weight. Sigmoid and tanh may be off by 2^-20, relus and moves are exact; for other curves nothing is declared, and no
+claim is made (`undeclared`). The bound holds while nothing overflows; where that may happen, `Float32Overflow` is
+raised.
 
 An execution then is the network over the reals with a perturbation of at most `noise` at every node, and so its bounds
 are found: intervals are widened, and rows that pass a node with coefficients A lose |A| . noise (`verify.bounds.walk`,
@@ -21,9 +23,9 @@ import math
 import torch
 from torch import Tensor
 
-from verify.errors import Float32Overflow
-from verify.graph import Node
-from verify.ops import SShaped
+from verify.errors import Float32Overflow, UnsupportedOperator
+from verify.graph import Graph, Node
+from verify.ops import Product, SShaped
 from verify.sets import Interval, gamma
 
 SMOOTH = 2.0**-20
@@ -42,7 +44,13 @@ def noise(node: Node, inputs: list[Interval]) -> Tensor | None:
         return None
     magnitudes = [interval.magnitude for interval in inputs]
     if isinstance(node.op, SShaped):
-        return torch.full_like(magnitudes[0], SMOOTH)
+        # What multiplies it is a sum over the node's entries, rounded in the dtype of the bounds.
+        return torch.full_like(magnitudes[0], SMOOTH * (1 + 2 * gamma(math.prod(node.shape), magnitudes[0].dtype)))
+    if isinstance(node.op, Product):
+        return _product_noise(node, *magnitudes)
+    if not node.op.linear:
+        raise UnsupportedOperator(f"node {node.name!r}: nothing is declared about the accuracy of "
+                                  f"{type(node.op).__name__} in float32; semantics real would be accepted")
     terms = node.op.forward_terms(*(tuple(m.shape[1:]) for m in magnitudes)) + node.roundings
     unit = gamma(terms, torch.float32)
     # An input or a weight that is flushed to zero loses at most TINY: in |W| m as if the inputs were that much larger,
@@ -58,6 +66,22 @@ def noise(node: Node, inputs: list[Interval]) -> Tensor | None:
     found = found if node.op.silent is None else found.masked_fill(node.op.silent, 0)  # 0 times finite numbers is 0
     # What multiplies it is a sum over the node's entries, rounded in the dtype of the bounds.
     return found * (1 + 2 * gamma(math.prod(node.shape), found.dtype))
+
+
+def _product_noise(node: Node, a: Tensor, b: Tensor) -> Tensor:
+    """gamma32 |x1| |x2|, and what is lost where a factor or the product is flushed to zero."""
+    total = a * b
+    if not bool((total < LIMIT).all()):
+        raise Float32Overflow(f"node {node.name!r}: its products reach {float(total.max()):.3g}, where float32 "
+                              "executions may overflow; no claim about them is made")
+    found = gamma(1 + node.roundings, torch.float32) * total + TINY * (4 + a + b)
+    return found * (1 + 2 * gamma(math.prod(node.shape), found.dtype))
+
+
+def undeclared(graph: Graph) -> tuple[Node, ...]:
+    """The nodes that no claim about float32 executions can be made about."""
+    return tuple(node for node in graph.nodes if node.roundings is not None and not node.op.linear
+                 and not isinstance(node.op, (SShaped, Product)))
 
 
 def widened(interval: Interval, by: Tensor) -> Interval:

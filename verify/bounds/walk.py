@@ -60,7 +60,9 @@ def _image(node: Node, inputs: list[Interval]) -> Interval:
 def charge(node: Node, bounds: Bounds) -> Tensor | None:
     """c_v of one node from intervals that hold on the root box; None where nothing is rounded."""
     own, executed = _own_charge(node, bounds), noise(node, [bounds[name] for name in node.inputs])
-    return own if executed is None else own + executed  # what rounds in an execution rounds here
+    if own is None or executed is None:
+        return executed if own is None else own
+    return own + executed
 
 
 def _own_charge(node: Node, bounds: Bounds) -> Tensor | None:

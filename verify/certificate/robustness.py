@@ -31,11 +31,11 @@ from verify.certificate.witness import nearest_cases, slack
 from verify.errors import Float32Overflow, OutOfResources, UnsupportedOperator, VerifyError
 from verify.graph import Graph, Node
 from verify.onnx_import import Network
-from verify.ops import Input, SShaped
+from verify.ops import Input, Product, SShaped
 from verify.query import COMFORT, Case, Disjunct, LinearConstraint, Spec, lower
 from verify.relaxations import CROWN
 from verify.result import Result, Robustness, Witness
-from verify.sets import Interval
+from verify.sets import Interval, gamma
 
 RATE, SHARE, MOST_SECONDS = 1e9, 0.25, 5.0
 """Multiplications per second that a label is planned with, and how much of the time left, and at most, it may take."""
@@ -222,4 +222,9 @@ def _double_image(node: Node, bounds: Bounds) -> Interval:
         return image
     if isinstance(node.op, SShaped):
         return widened(image, 2 * node.op.error(inputs[0].magnitude, image.magnitude))
+    if isinstance(node.op, Product):
+        return widened(image, (4 + node.roundings) * gamma(1, torch.float64) * image.magnitude)
+    if not node.op.linear:
+        raise UnsupportedOperator(f"node {node.name!r}: nothing is declared about the accuracy of "
+                                  f"{type(node.op).__name__} in other runtimes")
     return widened(image, (2 + node.roundings / 8) * node.op.rounding(*(interval.magnitude for interval in inputs)))
