@@ -199,10 +199,13 @@ class _Coupling:
                 return self.add(name, Add(signs), read)
             return self.add(name, without_offset(op, node), tuple(
                 self.difference(source, node.name) for source in node.inputs))
+        same = op is partner.op or (self.exact and equal(op, partner.op))
+        if isinstance(op, Affine) and inner[0] is not None and not same and op.scale is partner.op.scale is None:
+            return self.add(name, shift_change(op, partner.op), (inner[0],))
         parts = []
         if inner and inner[0] is not None:
             parts.append(self.add(f"{name} (input)", without_offset(partner.op, partner), (inner[0],)))
-        if not (op is partner.op or (self.exact and equal(op, partner.op))):
+        if not same:
             parts.append(self.add(f"{name} (weights)", change(node, partner), node.inputs))
         if len(parts) == 2:
             return self.add(name, Add((1, 1)), tuple(parts))
@@ -236,6 +239,16 @@ def without_offset(op: LinearOp, node: Node) -> LinearOp:
     if plain.offset() is not None:
         raise Unpaired(f"node {node.name!r}: {type(op).__name__} has an offset that cannot be taken away")
     return plain
+
+
+def shift_change(a: Affine, b: Affine) -> Affine:
+    """d + (t - t') for maps without scales: the terms that meet are charged as those of a folded shift."""
+    shifts, sizes = [[getattr(op, name) for op in (a, b)] for name in ("shift", "shift_magnitude")]
+    one, other = (torch.zeros(()).double() if shift is None else shift for shift in shifts)
+    room = one.abs() + other.abs()
+    for size in sizes:
+        room = room if size is None else room + size
+    return Affine(None, one - other, room)
 
 
 def change(node: Node, partner: Node) -> Change:

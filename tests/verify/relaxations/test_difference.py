@@ -7,7 +7,7 @@ import torch
 from tests.verify.ops.test_difference import BASES, DTYPES, boxes, points, truth
 from verify.ops import Relu, Tanh
 from verify.ops.difference import Difference
-from verify.relaxations.difference import candidate_slopes, difference_planes, exact_slopes, intercept
+from verify.relaxations.difference import candidate_planes, difference_planes, exact_slopes, intercept
 from verify.sets import Interval
 
 
@@ -90,13 +90,14 @@ def test_one_stable_neuron_leaves_the_other_ones_lines():
     assert float(planes.lower_intercept) == pytest.approx(-2 / 3)
 
 
-def test_the_kept_candidate_is_the_best_and_sides_mirror():
-    """delta(v, d) of the exchanged networks, v - d and -d, is -delta(v, d): heights at the centre agree for wide v."""
+def test_the_better_candidate_comes_first():
     op, (v, d) = Difference(Relu()), boxes(2000, torch.float64, seed=4)
-    low, up = candidate_slopes(op, v, d)
+    low, up = candidate_planes(op, v, d)
     for pair, lower in ((low, True), (up, False)):
-        first, second = (intercept(op, v, d, s, lower) + s[0] * v.center + s[1] * d.center for s in pair)
-        assert bool((first >= second).all() if lower else (first <= second).all())
+        first, second = (height(plane.slopes, plane.intercept, v.center, d.center) for plane in pair)
+        assert bool(((first - second) * (1 if lower else -1) >= -1e-12 * (1 + first.abs())).all())
+        for plane in pair:
+            assert torch.equal(plane.intercept, intercept(op, v, d, plane.slopes, lower))
 
 
 def test_coupling_beats_both_networks_alone_by_far():
