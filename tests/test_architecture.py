@@ -24,14 +24,15 @@ LAYERS = {
     "bab": 8, "verify.engines": 9, "verify.pipeline": 10, "verify.certified": 11, "verify.api": 12, "verify.cli": 13,
     "verify.standard": 12, "verify.statements": 6,
     "verify.certificate.checker": 0, "verify.__main__": 14, "verify.live": 7, "verify.live_call": 7,
-    "verify.live_ops": 7,
+    "verify.live_ops": 7, "verify.pairs": 11,
     "training": 15, "pruning": 16, "grafting": 16, "benchmarks": 17,
 }
 # Only the composition root and the engines it composes know the search.
 MAY_IMPORT_BAB = ("verify.pipeline", "verify.engines", "bab")
 MAY_PRINT = ("verify.cli", "verify.terminal", "verify.certificate.checker.cli", "benchmarks.run", "benchmarks.compare",
              "benchmarks.startup", "benchmarks.proofs", "benchmarks.soundness.__main__", "benchmarks.structured_speed",
-             "benchmarks.companions.study", "training.cli", "training.compare_cli", "pruning.cli", "grafting.cli")
+             "benchmarks.companions.study", "training.cli", "training.compare_cli", "pruning.cli", "grafting.cli",
+             "verify.pairs.cli", "benchmarks.pairs")
 # The laboratory runs at length what these define: networks with known truth, laws, exact enumeration.
 LABORATORY, ITS_SUBJECTS = "benchmarks.soundness", ("tests.soundness", "tests.verify.bounds")
 # Process boundary: an exception of any kind must end as an error, not as a verdict.
