@@ -1,4 +1,4 @@
-"""Steps that several importers share: affine maps with broadcasting, maxima, padding, dense linear maps."""
+"""Steps that several importers share: sums and products with broadcasting, maxima, padding, dense linear maps."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from verify.errors import ShapeMismatch
-from verify.onnx_import.call import Call, Variable
+from verify.onnx_import.call import Call, Value, Variable
 from verify.onnx_import.windows import Window
-from verify.ops import Add, Affine, Concat, Linear, Relu, Transpose
+from verify.ops import Add, Affine, Concat, Linear, Power, Product, Relu, Transpose
 
 # Dense fallbacks above this many weights (1 GiB in float64) are refused.
 DENSE_LIMIT = 2**27
@@ -23,18 +23,42 @@ def _shape(call: Call, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         raise ShapeMismatch(f"shapes {[list(s) for s in shapes]} do not broadcast") from error
 
 
+def _expanded(call: Call, x: Variable, shape: tuple[int, ...]) -> Variable:
+    """Entries are read along an axis, of which a scalar has none."""
+    return call.expand(x if x.rank or not shape else call.reshape(x, (1,)), shape)
+
+
 def broadcast(call: Call, *values: Variable) -> tuple[Variable, ...]:
     """All values expanded to their common shape."""
     shape = _shape(call, *(value.shape for value in values))
-    return tuple(call.expand(value, shape) for value in values)
+    return tuple(_expanded(call, value, shape) for value in values)
 
 
 def affine(call: Call, x: Variable, scale: object = None, shift: object = None, roundings: int | None = 0) -> Variable:
     """scale * x + shift with constants (numbers, arrays, or None for 1 and 0), numpy broadcasting; `roundings` as in
     `Call.add`."""
     parts = [None if part is None else call.tensor(part) for part in (scale, shift)]
-    x = call.expand(x, _shape(call, x.shape, *(tuple(part.shape) for part in parts if part is not None)))
+    x = _expanded(call, x, _shape(call, x.shape, *(tuple(part.shape) for part in parts if part is not None)))
     return call.add(Affine(*parts), x, roundings=roundings)
+
+
+def plus(call: Call, a: Value, b: Value, sign: int = 1) -> Variable:
+    """a + sign * b with numpy broadcasting, at least one of them a variable."""
+    if not isinstance(b, Variable):
+        return affine(call, a, shift=sign * call.tensor(b.array, b.name).numpy())
+    if not isinstance(a, Variable):
+        return affine(call, b, scale=None if sign > 0 else -1.0, shift=call.tensor(a.array, a.name).numpy())
+    return call.add(Add((1, sign)), *broadcast(call, a, b))
+
+
+def times(call: Call, a: Value, b: Value) -> Variable:
+    """a * b with numpy broadcasting, at least one of them a variable; a value times itself is its square, of which the
+    bounds are tighter than those of a product."""
+    if not isinstance(b, Variable):
+        return affine(call, a, scale=call.tensor(b.array, b.name).numpy())
+    if not isinstance(a, Variable):
+        return times(call, b, a)
+    return call.add(Power(2), a) if a.name == b.name else call.add(Product(), *broadcast(call, a, b))
 
 
 def is_mild(factor: object) -> bool:
@@ -48,6 +72,12 @@ def maximum(call: Call, a: Variable, b: Variable) -> Variable:
     """max(a, b) = a + relu(b - a), of one shape."""
     over = call.add(Relu(), call.add(Add((1, -1)), b, a, roundings=None))
     return call.add(Add(), a, over, roundings=None)
+
+
+def minimum(call: Call, a: Variable, b: Variable) -> Variable:
+    """min(a, b) = a - relu(a - b), of one shape."""
+    over = call.add(Relu(), call.add(Add((1, -1)), a, b, roundings=None))
+    return call.add(Add((1, -1)), a, over, roundings=None)
 
 
 def largest(call: Call, x: Variable, stacked: np.ndarray) -> Variable:

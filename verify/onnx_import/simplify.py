@@ -1,6 +1,6 @@
 """Graph -> Graph rewrites that merge affine chains and drop what does nothing; `simplify` repeats them to a fixpoint.
 
-Names that survive keep their values, nonlinear nodes are never touched. All rewrites act on float64 graphs.
+Names that survive keep their values, nonlinear nodes are touched by `fuse` only. All rewrites act on float64 graphs.
 
 Where float32 executions are meant, a node that rounds (`Node.roundings`) stays what it is, with two exceptions: moves
 around it are merged, and an affine map right after a Linear, Conv or ConvTranspose goes into it. The error bound of the
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from verify.graph import Graph, Node
 from verify.onnx_import import merge
+from verify.onnx_import.fuse import fuse
 from verify.onnx_import.rewrite import Match, apply_everywhere, fresh, sole_producer
 from verify.ops import Add, Affine, Concat, Conv, ConvTranspose, Gather, Linear, Reshape, Transpose
 
@@ -39,6 +40,7 @@ def simplify(graph: Graph) -> Graph:
     """The same function with fewer nodes; graphs in other dtypes than float64 are returned as they are."""
     if graph.dtype != torch.float64:
         return graph
+    graph = fuse(graph)
     rewrites: tuple[Callable[[Graph], Graph], ...] = (remove_dead_nodes, drop_identities, merge_reshapes)
     if _longest_factor_chain(graph) <= FACTORS:
         rewrites += (merge_affines, fold_affine_into_linear, lower_affines)

@@ -29,6 +29,24 @@ def convolutional() -> nn.Module:
     return module
 
 
+class Positions(nn.Module):
+    """Exported, but with an output of unknown shape."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nonzero(x).float()
+
+
+class RootMeanSquare(nn.Module):
+    """Only the newer exporter knows its normalisation."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 4), nn.RMSNorm(4), nn.Linear(4, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
 def test_same_values_as_the_module_in_eval_mode():
     module = convolutional()
     module[1].eval()
@@ -55,10 +73,18 @@ def test_batch_normalisation_folds_away():
     assert names.count("Affine") <= 2 and names.count("Relu") == 4
 
 
+def test_the_newer_exporter_where_the_older_one_fails():
+    module = RootMeanSquare()
+    network = from_module(module, input_shape=(1, 3))
+    x = torch.randn(3, 1, 3, generator=torch.Generator().manual_seed(1))
+    assert compare_with_onnxruntime(network, x) < 1e-5
+    assert torch.allclose(network.graph.evaluate(x.double()), module.double()(x.double()), atol=1e-5)
+
+
 def test_errors():
     with pytest.raises(InvalidInput, match="shape"):
         from_module(nn.Linear(2, 2))
     with pytest.raises(UnsupportedOperator, match="Linear cannot be exported"):
         from_module(nn.Linear(2, 2), input_shape=(1, 3))
-    with pytest.raises(UnsupportedOperator, match="Softmax"):
-        from_module(nn.Softmax(1), input_shape=(1, 3))
+    with pytest.raises(UnsupportedOperator, match="NonZero"):
+        from_module(Positions(), input_shape=(1, 3))

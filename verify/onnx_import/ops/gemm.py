@@ -1,4 +1,4 @@
-"""Gemm: Y = alpha A' B' + beta C, where ' is an optional transpose; A or B constant."""
+"""Gemm: Y = alpha A' B' + beta C, where ' is an optional transpose; products of two variables as in `matmul`."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import torch
 
 from verify.onnx_import.call import Call, Variable
 from verify.onnx_import.lowering import affine, broadcast, is_mild, swap_last
+from verify.onnx_import.ops.matmul import product
 from verify.onnx_import.registry import importer
 from verify.ops import Add, Linear
 
@@ -14,12 +15,13 @@ from verify.ops import Add, Linear
 @importer("Gemm")
 def gemm(call: Call) -> Variable:
     a, b = call.value(0), call.value(1)
-    if isinstance(a, Variable) and isinstance(b, Variable):
-        raise call.refuse("both factors depend on the network input; one constant factor would be accepted")
     alpha, trans_a, trans_b = call.attribute("alpha", 1.0), call.attribute("transA", 0), call.attribute("transB", 0)
+    if isinstance(a, Variable) and isinstance(b, Variable):
+        y = product(call, a, b, bool(trans_a), bool(trans_b))
+        return _plus(call, y if alpha == 1 else affine(call, y, scale=alpha))
     if not is_mild(alpha):
-        product = gemm(replace(call, inputs=(a, b), attributes={**call.attributes, "alpha": 1.0}))
-        return _plus(call, affine(call, product, scale=alpha))
+        y = gemm(replace(call, inputs=(a, b), attributes={**call.attributes, "alpha": 1.0}))
+        return _plus(call, affine(call, y, scale=alpha))
     if isinstance(a, Variable):
         weight = alpha * call.weight(1, "weight")
         # Linear keeps one row per output, which is B transposed.

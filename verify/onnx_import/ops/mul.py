@@ -1,25 +1,26 @@
-"""Mul and Div by constants, with numpy broadcasting; products and quotients of two variables are refused."""
+"""Mul and Div with numpy broadcasting. By constants they are affine; of variables x y is a `Product` (x x a square) and
+x / y = x (1 / y), 1 / y a curve that has no bound where the interval of y meets 0."""
 
 import numpy as np
 
 from verify.errors import InvalidInput
 from verify.onnx_import.call import Call, Variable
-from verify.onnx_import.lowering import affine
+from verify.onnx_import.lowering import affine, times
 from verify.onnx_import.registry import importer
+from verify.ops import Reciprocal
 
 
-@importer("Mul")
+@importer("Mul", accepts="number")
 def mul(call: Call) -> Variable:
-    a, b = call.value(0), call.value(1)
-    if isinstance(a, Variable) and isinstance(b, Variable):
-        raise call.refuse("both factors depend on the network input; one constant factor would be accepted")
-    x, factor = (a, b) if isinstance(a, Variable) else (b, a)
-    return affine(call, x, scale=call.tensor(factor.array, factor.name).numpy())
+    return times(call, call.value(0), call.value(1))
 
 
 @importer("Div")
 def div(call: Call) -> Variable:
-    divisor = call.weight(1, "divisor").numpy()
+    divisor = call.value(1)
+    if isinstance(divisor, Variable):
+        return times(call, call.value(0), call.add(Reciprocal(), divisor))
+    divisor = call.tensor(divisor.array, divisor.name).numpy()
     if (divisor == 0).any():
         raise InvalidInput(f"{call}: divides by zero")
     return affine(call, call.variable(0), scale=np.reciprocal(divisor))
