@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
-from verify.ops.base import LinearOp, Shape, none_if_empty, wide_sum
-from verify.sets import Interval
+from verify.ops.base import LinearOp, Shape, none_if_empty, outward, wide_sum
+from verify.sets import Interval, gamma
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,22 @@ class Affine(LinearOp):
 
     def spread(self, *radii: Tensor) -> Tensor:
         return radii[0] if self.scale is None else radii[0] * self.scale.abs()
+
+    def interval(self, *inputs: Interval) -> Interval:
+        """Each end by itself: 1 + x stays positive for x >= 0, however large the other end is."""
+        low, high = inputs[0].lower, inputs[0].upper
+        if self.scale is not None:
+            low, high = torch.where(self.scale < 0, high, low), torch.where(self.scale < 0, low, high)
+        found = outward(self.evaluate(low), self.evaluate(high), self._lost(low), self._lost(high))
+        if self.silent is None:
+            return found
+        return Interval(found.lower.masked_fill(self.silent, 0), found.upper.masked_fill(self.silent, 0))
+
+    def _lost(self, x: Tensor) -> Tensor:
+        """Bounds the rounding of the value at x; a product with 0 does not underflow."""
+        unit, total, magnitude = gamma(2, x.dtype), self.spread(x.abs()), self.offset_magnitude()
+        tiny = 8 * torch.finfo(x.dtype).tiny * (x != 0)
+        return unit * (total if magnitude is None else total + magnitude) + tiny
 
     def image(self, *inputs: Interval) -> Interval:
         if self.scale is not None:

@@ -85,6 +85,15 @@ class Op(ABC):
         return dataclasses.replace(self, **changes) if changes else self
 
 
+def outward(lower: Tensor, upper: Tensor, below: Tensor, above: Tensor) -> Interval:
+    """[lower - below, upper + above], rounded outward; everything where that is no number (after an overflow)."""
+    unit = torch.finfo(lower.dtype).eps
+    lower = lower - below - unit * (lower.abs() + below)
+    upper = upper + above + unit * (upper.abs() + above)
+    return Interval(torch.nan_to_num(lower, nan=-torch.inf, posinf=-torch.inf, neginf=-torch.inf),
+                    torch.nan_to_num(upper, nan=torch.inf, posinf=torch.inf, neginf=torch.inf))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class LinearOp(Op):
     """An affine primitive y = W x + b."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from verify.ops.base import LinearOp, Shape
+from verify.ops.base import LinearOp, Shape, outward
+from verify.sets import Interval, gamma
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,13 @@ class Sum(LinearOp):
 
     def spread(self, *radii: Tensor) -> Tensor:
         return self.evaluate(*radii)
+
+    def interval(self, *inputs: Interval) -> Interval:
+        """Each end by itself: sums of positive numbers stay positive, however large the other end is."""
+        lower, upper = inputs[0].lower, inputs[0].upper
+        unit = gamma(self.terms(lower.shape[1:]), lower.dtype)
+        return outward(self.evaluate(lower), self.evaluate(upper), unit * self.evaluate(lower.abs()),
+                       unit * self.evaluate(upper.abs()))
 
     def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
         return (coeff.expand(*coeff.shape[:2], *shapes[0]),)

@@ -40,3 +40,18 @@ def test_a_factor_of_zero_gives_exactly_zero():
 def test_what_float32_cannot_hold_is_not_zero():
     op = Affine(torch.tensor([1e-60, 0.0], dtype=torch.float64)).to(torch.device("cpu"), torch.float32)
     assert op.silent.tolist() == [False, True] and op.scale[0] > 0
+
+
+def test_intervals_keep_their_sign_however_wide():
+    wide = Interval(torch.tensor([[0.0]]), torch.tensor([[1e30]]))
+    assert Affine(torch.tensor([2.0])).interval(wide).lower == 0
+    assert Affine(torch.tensor([-2.0])).interval(wide).upper == 0
+    assert Affine(None, torch.tensor([1.0])).interval(wide).lower > 0.999
+    endless = Affine(torch.tensor([-2.0]), torch.tensor([1.0])).interval(Interval(wide.lower, wide.upper * torch.inf))
+    assert endless.lower == -torch.inf and 1 <= endless.upper < 1.001
+
+
+def test_intervals_enclose_what_underflows():
+    tiny = torch.full((1, 1), 1e-30)
+    found = Affine(torch.tensor([1e-30])).interval(Interval(tiny, tiny))
+    assert found.lower <= 0 < found.upper
