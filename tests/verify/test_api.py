@@ -102,3 +102,19 @@ def test_bad_models_and_properties_are_named(tmp_path):
         decide(absolute_sum(), verify.robustness([0, 0], 0.1, 0, 3))
     with pytest.raises((UnsupportedOperator, ShapeMismatch)):
         decide(absolute_sum(), verify.robustness([0, 0, 0], 0.1, 0, 2))
+
+
+def test_modules_by_the_names_of_a_statement():
+    f = verify.network("f", {"X": (1, 2)}, {"Y": (1, 1)})
+    g = verify.network("g", {"U": (1, 2)}, {"V": (1, 1)})
+    x, y, u, v = f["X"], f["Y"], g["U"], g["V"]
+    apart = verify.spec([f, g], (x >= -1) & (x <= 1), u[0, 0] == x[0, 0], u[0, 1] == x[0, 1], v[0, 0] > y[0, 0] + 0.51)
+    larger = absolute_sum()
+    with torch.no_grad():
+        larger[2].bias.fill_(0.5)
+    assert decide({"f": absolute_sum(), "g": larger}, apart, timeout=60).verdict is Verdict.VERIFIED
+    with pytest.raises(InvalidInput, match="no model is given for the network g"):
+        decide({"f": absolute_sum()}, apart)
+    with pytest.raises(InvalidInput, match=r"2 networks with models of their own \(f, g\)"):
+        decide(absolute_sum(), apart)
+    assert decide({"any": absolute_sum()}, below(2.01)).verdict is Verdict.VERIFIED

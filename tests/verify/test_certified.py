@@ -71,7 +71,8 @@ def test_a_proof_covers_properties_of_version_1_only(tmp_path):
     names = [f"X[0,0,{k // 8},{k % 8}]" for k in range(64)]
     limits = "".join(f"(assert (and (<= 0.0 {name}) (<= {name} 0.001)))" for name in names)
     tensors = "(declare-input X float32 [1,1,8,8])(declare-output Y float32 [1,10])"
-    (tmp_path / "q.vnnlib").write_text(f"(vnnlib-version <2.0>)(declare-network f {tensors})" + limits + "(assert (>= Y[0,0] 1000.0))")
+    text = f"(vnnlib-version <2.0>)(declare-network f {tensors}){limits}(assert (>= Y[0,0] 1000.0))"
+    (tmp_path / "q.vnnlib").write_text(text)
     result = verify.verify(NETWORK, tmp_path / "q.vnnlib", proof=tmp_path / "p.proof")
     assert result.verdict is Verdict.UNKNOWN and result.reason is Reason.PROOF and "VNN-LIB 1.0" in result.detail
     assert result.semantics == "float32" and not (tmp_path / "p.proof").exists()

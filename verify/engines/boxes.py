@@ -68,6 +68,8 @@ def _margin(case: Case, low: list[float], high: list[float]) -> float:
 
 def _row_lower(h: LinearConstraint, case: Case, low: list[float], high: list[float]) -> float:
     weights = [c for _, c in (*h.y, *h.x)] + [h.constant]
+    if any(index >= len(low) for index, _ in h.y):
+        return -math.inf  # a monomial; the graph of the query computes it, the network's does not
     if any(c != 0 and not TINY < abs(c) < HUGE for c in weights):
         return -math.inf  # an exact number that float64 cannot hold
     terms = [float(h.constant)]

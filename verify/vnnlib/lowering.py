@@ -60,11 +60,10 @@ def lower(assertions: Assertions) -> Spec:
     plain, choices = split(assertions.formulas)
     reader = _Reader(assertions)
     base, rows = _tightest(atom for comparison in plain for atom in reader.atoms(comparison))
-    branches: Iterable[tuple[Limits, Rows]] = (
-        (own, rows + more) for own, more in map(_tightest, _expand(choices, reader)))
+    branches = [(own, rows + more) for own, more in map(_tightest, _expand(choices, reader))]
     if assertions.tighten:
-        base = tighten(base, rows)
-        branches = _tightened(assertions, base, branches)
+        base = tighten(base, rows, reader.squares)
+        branches = _tightened(assertions, base, branches, reader.squares)
     grouped: dict[frozenset, dict[Disjunct, None]] = {}
     for own, all_rows in branches:
         key = frozenset((at, v) for at, v in own.items() if at not in base or _tighter(at[1], v, base[at]) != base[at])
@@ -74,7 +73,7 @@ def lower(assertions: Assertions) -> Spec:
     return Spec(assertions.inputs, assertions.outputs, cases, assertions.source, tuple(reader.monomials))
 
 
-def _tightened(assertions: Assertions, base: Limits, branches: Iterable[tuple[Limits, Rows]]
+def _tightened(assertions: Assertions, base: Limits, branches: Iterable[tuple[Limits, Rows]], squares: dict[int, int]
                ) -> list[tuple[Limits, Rows]]:
     """The branches with the limits that their rows imply, without the rows that their limits imply. Branches without
     any input are left out; when none is left, the question is a mistake."""
@@ -82,7 +81,7 @@ def _tightened(assertions: Assertions, base: Limits, branches: Iterable[tuple[Li
     culprit: int | None = None
     for own, rows in branches:
         joint = _tightest([*_limits(base), *_limits(own)])[0] if own else base
-        limits = tighten(joint, rows)
+        limits = tighten(joint, rows, squares)
         crossed = crossing(limits)
         if crossed is None and not any(map(never, rows)):
             kept = [row for row in rows if not implied(limits, row)]
@@ -215,6 +214,12 @@ class _Reader:
             return factors[0][1]
         named = tuple((kind.lower(), index) for kind, index in factors)
         return self.assertions.outputs + self.monomials.setdefault(named, len(self.monomials))
+
+    @property
+    def squares(self) -> dict[int, int]:
+        """The numbers by which rows read squares of inputs, with the inputs."""
+        return {self.assertions.outputs + k: first[1] for (first, *rest), k in self.monomials.items()
+                if first[0] == "x" and rest == [first]}
 
     def place(self, variable: Variable) -> int:
         """The index of a declared variable."""

@@ -2,16 +2,18 @@
 
 For a row  sum_k c_k x_k + d <= 0  and every j in it:   c_j x_j <= -d - sum_{k != j} min c_k x_k   over the limits of x.
 Every limit found holds at every point that meets the old limits and the rows; nothing is lost, and repeating it only
-finds more. Long fractions are shortened outward.
+finds more. Long fractions are shortened outward. Sums of squares bound their inputs as well (`verify.vnnlib.ball`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 
 from verify.query import LinearConstraint
+from verify.vnnlib.ball import Quadratic, ball_limits, quadratic
 
 Limits = dict[tuple[int, bool], Fraction | Decimal]
 """(input, whether it is the upper limit) -> limit."""
@@ -22,17 +24,26 @@ WORTHWHILE = Fraction(1, 100)
 BITS = 256
 
 
-def tighten(limits: Limits, rows: Sequence[LinearConstraint]) -> Limits:
-    """The limits sharpened by `rows`, of which those that read outputs are left aside. They may cross: `crossing`."""
+def tighten(limits: Limits, rows: Sequence[LinearConstraint], squares: Mapping[int, int] = MappingProxyType({})
+            ) -> Limits:
+    """The limits sharpened by `rows`, of which those that read outputs are left aside. They may cross: `crossing`.
+
+    `squares`: by which number rows read the square of which input."""
     pure = [row for row in rows if row.x and not row.y]
-    if not pure:
+    balls = [form for form in (quadratic(row, squares) for row in rows) if form is not None]
+    if not pure and not balls:
         return limits
     found: Limits = {side: Fraction(value) for side, value in limits.items()}
     for _ in range(ROUNDS):
-        # A list: every row is to be looked at in every round.
-        if not any([_sharpen(found, row) for row in pure]) or crossing(found) is not None:
+        # Lists: every row is to be looked at in every round.
+        gained = [_sharpen(found, row) for row in pure] + [_sharpen_ball(found, form) for form in balls]
+        if not any(gained) or crossing(found) is not None:
             break
     return found
+
+
+def _sharpen_ball(limits: Limits, form: Quadratic) -> bool:
+    return any([_improve(limits, k, upper, value) for (k, upper), value in ball_limits(form, limits).items()])
 
 
 def crossing(limits: Limits) -> int | None:

@@ -97,6 +97,15 @@ def test_one_network(condition, verdict):
         assert np.array_equal(replayed(NET, x=values["X"])[0], values["Y"])
 
 
+def test_polynomials_on_many_boxes():
+    """Enough boxes for the batched pass, which knows outputs but no monomials."""
+    parts = " ".join(f"(and (>= X[0,0] {k}.0) (<= X[0,0] {k}.5) (> (* Y[0,0] Y[0,0]) {(k + 0.6) ** 2:.3f}))"
+                     for k in range(6))
+    text = query(f"(assert (or {parts}))", bounded=box(lower="0.0", upper="6.0"))
+    assert ask(text, NET).verdict == "unsat"
+    assert ask(text.replace("2.560", "2.240"), NET).verdict == "sat"
+
+
 @pytest.mark.parametrize("condition", [
     "(> Y[0,0] 1.0)", "(!= Y[0,1] X[0,0])", "(and (<= X[0,0] -0.5) (> Y[0,1] -0.5))", "(> (* X[0,0] X[0,0]) 1.0)",
 ])
