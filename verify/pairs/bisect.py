@@ -27,14 +27,18 @@ from verify.progress import Observer, Progress
 from verify.query import InputBox, Spec
 from verify.result import Result, Verdict
 
-BOUNDS_SHARE, SHARE, UNLIMITED = 0.6, 0.4, 60.0
+BOUNDS_SHARE, SHARE, UNLIMITED = 0.75, 0.5, 60.0
 """Of the time left, what the bounds on parts and what one question may take; seconds where the time has no limit."""
 
 PATIENCE = 2
-"""So many questions without an answer end the search below."""
+"""So many questions without an answer, once something is proved, end the search."""
 
 LEAST = 1e-6
 """Radii below this share of the largest one are not tried."""
+
+
+NEGLIGIBLE = 1e-15
+"""Bounds below this are not asked about: what rounding is charged for networks without a difference."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def largest_difference(pair: Pair, box: InputBox, budget: Budget, ratio: float =
     turn = _part_of(budget, BOUNDS_SHARE)
     enough = 0.0 if seen is None else ratio * seen.largest
     found, unproved, failures = Spread(difference_bounds(pair, box, enough, lambda: turn.expired), seen), 0.0, 0
-    while not budget.expired and failures < PATIENCE and found.upper > ratio * max(found.lower, unproved):
+    while not budget.expired and failures < PATIENCE and found.upper > ratio * max(found.lower, unproved, NEGLIGIBLE):
         delta = between(max(found.lower, unproved), found.upper)
         if delta is None:
             break
@@ -152,15 +156,15 @@ def largest_radius(pair: Pair, box_of: Callable[[float], InputBox], most: float,
     `box_of(radius)`; 0 where none was. Boxes must grow with the radius."""
     if not (math.isfinite(most) and most > 0 and ratio > 1):
         raise InvalidInput(f"a positive radius and a ratio above 1 are expected, got {most} and {ratio}")
-    proved, unproved, steps, radius = 0.0, math.inf, [], most
+    proved, unproved, steps, radius, failures = 0.0, math.inf, [], most, 0
     while not budget.expired and radius >= LEAST * most:
         result, step = _asked(pair, box_of(radius), delta, budget, how, f"radius {radius:.3g}", radius)
         steps.append(step)
         if result.verdict is Verdict.VERIFIED:
             proved = radius
         else:
-            unproved = radius
-        if proved == most or unproved <= ratio * proved:
+            unproved, failures = radius, failures + (result.verdict is Verdict.UNKNOWN and proved > 0)
+        if proved == most or unproved <= ratio * proved or failures >= PATIENCE:
             break
         radius = unproved / 4 if not proved else math.sqrt(proved * unproved)
     return proved, tuple(steps)

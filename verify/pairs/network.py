@@ -51,6 +51,7 @@ def pair(first: Network, second: Network, tie: Tie = SHARED, coupled: bool = Tru
         if sizes[0] != sizes[1]:
             raise ShapeMismatch(f"{first.source} has {sizes[0]} {what}, {second.source} has {sizes[1]}; a pair has as "
                                 "many on both sides")
+    tie.check(math.prod(first.input_shape))
     other = from_bytes(raised_model(second, tie), f"{second.source} at a raised input") if tie.raised else second
     graph, note, exact = merge(first.graph, other.graph, tie), "as asked", _holds_the_numbers(first, second)
     if coupled:

@@ -58,7 +58,7 @@ def monotone(box: InputBox, outputs: int, tie: Tie, rising: Sequence[int] | None
     if not wanted or not all(0 <= j < outputs for j, _ in wanted):
         raise InvalidInput(f"outputs {[j for j, _ in wanted]}: expected some of 0 to {outputs - 1}")
     size = box.lower.size
-    _check_coordinates(tie, size)
+    tie.check(size)
     widths = [Fraction(float(box.upper[i])) - Fraction(float(box.lower[i])) for i in tie.raised]
     rises = InputBox.exact([Fraction(0)] * len(widths), widths)
     joint = InputBox(*(np.concatenate([getattr(part, name) for part in (box, rises)])
@@ -67,11 +67,6 @@ def monotone(box: InputBox, outputs: int, tie: Tie, rising: Sequence[int] | None
                    for k, i in enumerate(tie.raised))
     disjuncts = tuple((_row({j: sign, outputs + j: -sign}, limit, strict=True), *inside) for j, sign in wanted)
     return Spec(size + len(widths), 2 * outputs, (Case(joint, disjuncts),), "monotonicity")
-
-
-def _check_coordinates(tie: Tie, size: int) -> None:
-    if len(set(tie.raised)) != len(tie.raised) or not all(0 <= i < size for i in tie.raised):
-        raise InvalidInput(f"coordinates {list(tie.raised)}: expected different ones of 0 to {size - 1}")
 
 
 def _limit(delta: Number) -> Fraction:

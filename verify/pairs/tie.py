@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from verify.errors import InvalidInput
 from verify.graph import Node
 from verify.ops import Affine, Gather, Input
 
@@ -22,6 +23,11 @@ class Tie:
     """`raised`: flat coordinates in which the second input may exceed the first, in order; none for a shared input."""
 
     raised: tuple[int, ...] = ()
+
+    def check(self, size: int) -> None:
+        """Raises `InvalidInput` unless the coordinates are different ones of an input of `size` entries."""
+        if len(set(self.raised)) != len(self.raised) or not all(0 <= i < size for i in self.raised):
+            raise InvalidInput(f"coordinates {list(self.raised)}: expected different ones of 0 to {size - 1}")
 
     def entries(self, source: Node) -> tuple[list[Node], str | None]:
         """The input node of a pair and those that make up the first network's input, under its name; the name of the
