@@ -50,6 +50,8 @@ def _session(network: Network, part: Part) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
+    # Layers between quantised values as the file says: fused to integer kernels they round otherwise, or saturate.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     with _refused(network):
         return onnxruntime.InferenceSession(part.onnx, options, providers=["CPUExecutionProvider"])
 
