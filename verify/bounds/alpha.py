@@ -1,6 +1,7 @@
-"""alpha-CROWN (Xu et al. 2021) on the graph: the lower ReLU slopes are optimised by projected gradient ascent.
+"""alpha-CROWN (Xu et al. 2021) on the graph: lower ReLU slopes, tangents of curves and planes of products are optimised
+by projected gradient ascent, all of them together.
 
-Every lower slope in [0, 1] is sound, so nothing that the optimiser does can be wrong, only loose. Rows have slopes of
+Every position in [0, 1] is sound, so nothing that the optimiser does can be wrong, only loose. Rows have slopes of
 their own; with `intermediate=True` the rows of every intermediate layer are optimised first, layer by layer, with the
 bounds of the layers below already fixed. The start is CROWN and the best value per row is kept: never looser than
 CROWN. This version differentiates through the walk; the search uses the compacted network (`verify.bounds.dual`).
@@ -8,27 +9,36 @@ CROWN. This version differentiates through the walk; the search uses the compact
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import singledispatch
+
 import torch
 from torch import Tensor
 
 from verify.bounds.crown import chunk_rows, crown, crown_rule, needs_bounds, refine_by_crown
 from verify.bounds.walk import Bounds, Charges, backward, exact_by_intervals, forward, identity_rows
+from verify.budget import never
 from verify.graph import Graph, Node
-from verify.ops import Relu
+from verify.ops import Curve, Op, Product, Relu
 from verify.relaxations import CROWN, LOWER_SLOPES, Relaxer
+from verify.relaxations.mccormick import balanced
+from verify.relaxations.positions import start_positions
 from verify.sets import Interval
 
 
 def optimise_rows(graph: Graph, box: Interval, start: str, coeff: Tensor, bounds: Bounds, iterations: int = 20,
-                  lr: float = 0.25, decay: float = 0.98, charges: Charges | None = None) -> tuple[Tensor, Relaxer]:
+                  lr: float = 0.25, decay: float = 0.98, charges: Charges | None = None,
+                  expired: Callable[[], bool] = never) -> tuple[Tensor, Relaxer]:
     """Best lower bounds (n, r) of rows `coeff` (n or 1, r, *shape) on node `start`, and the slopes that gave the last
-    improvement of their sum. `bounds` are fixed."""
+    improvement of their sum. `bounds` are fixed. A call of `expired` that says so ends the ascent."""
     ancestors = graph.ancestors(start)
-    relus = [node for node in graph.nonlinear if isinstance(node.op, Relu) and node.name in ancestors]
     n, r = box.lower.shape[0], coeff.shape[1]
     with torch.no_grad():
-        first = {node.name: LOWER_SLOPES["adaptive"](bounds[node.inputs[0]]) for node in relus}
-        alpha = {name: a.unsqueeze(1).expand(n, r, *a.shape[1:]).clone().requires_grad_() for name, a in first.items()}
+        first = {node.name: _start(node.op, *(bounds[name] for name in node.inputs)) for node in graph.nonlinear
+                 if node.name in ancestors}
+        alpha = {name: a.unsqueeze(-len(graph[name].shape) - 1).expand(*a.shape[: a.dim() - len(graph[name].shape) - 1],
+                                                                      n, r, *graph[name].shape).clone().requires_grad_()
+                 for name, a in first.items() if a is not None}
         best = backward(graph, start, coeff, crown_rule(bounds, CROWN, charges is not None), charges).minimum(box)
     if not alpha:
         return best, CROWN
@@ -44,9 +54,9 @@ def optimise_rows(graph: Graph, box: Interval, start: str, coeff: Tensor, bounds
             better = bound > best
             best = torch.where(better, bound, best)
             for name, a in alpha.items():
-                mask = better.reshape(n, r, *([1] * (a.dim() - 2)))
+                mask = better.reshape(n, r, *([1] * len(graph[name].shape)))
                 kept[name] = torch.where(mask, a, kept[name])
-        if step == iterations:
+        if step == iterations or expired():
             break
         optimiser.zero_grad()
         loss.backward()
@@ -56,6 +66,27 @@ def optimise_rows(graph: Graph, box: Interval, start: str, coeff: Tensor, bounds
             for a in alpha.values():
                 a.clamp_(0, 1)
     return best.detach(), Relaxer(alpha=kept)
+
+
+@singledispatch
+def _start(op: Op, *pres: Interval) -> Tensor | None:
+    """CROWN's positions: (n, *shape), or (2, n, *shape) for both sides; None where nothing can be moved."""
+    return None
+
+
+@_start.register
+def _(op: Relu, *pres: Interval) -> Tensor:
+    return LOWER_SLOPES["adaptive"](pres[0])
+
+
+@_start.register
+def _(op: Curve, *pres: Interval) -> Tensor:
+    return start_positions(op, pres[0])
+
+
+@_start.register
+def _(op: Product, *pres: Interval) -> Tensor:
+    return torch.stack(balanced(*pres))
 
 
 def _refine(graph: Graph, box: Interval, node: Node, pre_name: str, bounds: Bounds, charges: Charges | None,

@@ -34,11 +34,12 @@ from torch import Tensor
 
 from verify.bounds.compact import CompactLayer, CompactNetwork
 from verify.errors import BrokenInvariant
-from verify.ops import Curve, Op, Product, Relu, SShaped
+from verify.ops import Curve, Op, Product, Relu
 from verify.ops.difference import Difference
-from verify.relaxations.curve import NEAR_END, candidate_slopes, envelope_slopes, intercept
+from verify.relaxations.curve import support
 from verify.relaxations.difference import candidate_planes
 from verify.relaxations.mccormick import balanced, corner_intercept, plane_slopes
+from verify.relaxations.positions import slope_ranges
 from verify.relaxations.relu import LOWER_SLOPES, chord
 from verify.sets import Interval, gamma, underflow
 
@@ -102,20 +103,10 @@ def _(op: Relu, pres: list[Interval]) -> tuple[Tensor, ...]:
 
 
 @_layer_lines.register
-def _(op: SShaped, pres: list[Interval]) -> tuple[Tensor, ...]:
-    # The slopes that certificates name; every other curve has the whole range of tangents.
-    zero, ((low0, low1), (up0, up1)) = torch.zeros_like(pres[0].lower), candidate_slopes(op, pres[0])
-    return low0, low1 - low0, zero, zero, up0, up1 - up0, zero, zero, zero, zero
-
-
-@_layer_lines.register
 def _(op: Curve, pres: list[Interval]) -> tuple[Tensor, ...]:
-    zero, columns, starts = torch.zeros_like(pres[0].lower), [], []
-    for lower in (True, False):
-        left, middle, right = envelope_slopes(op, pres[0], lower, (NEAR_END, 0.5, 1 - NEAR_END))
-        columns += [left, right - left, zero, zero]
-        starts.append(((middle - left) / (right - left)).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1))
-    return *columns, *starts
+    zero, (lower, upper) = torch.zeros_like(pres[0].lower), slope_ranges(op, pres[0])
+    columns = [part for first, last, _ in (lower, upper) for part in (first, last - first, zero, zero)]
+    return *columns, lower[2], upper[2]
 
 
 @_layer_lines.register
@@ -135,17 +126,6 @@ def _(op: Difference, pres: list[Interval]) -> tuple[Tensor, ...]:
         first, second = (torch.cat(plane.slopes, -1) for plane in side)
         columns += [first, second - first, side[0].intercept, side[1].intercept - side[0].intercept]
     return *columns, zero, zero
-
-
-def _support(op: Curve, pre: Interval, slope: Tensor, lower: bool) -> tuple[Tensor, Tensor]:
-    """The best intercept for the slope, and where the line touches the curve (envelope theorem)."""
-    if pre.lower.dim() < slope.dim():
-        pre = Interval(pre.lower.unsqueeze(0), pre.upper.unsqueeze(0))  # one interval for all domains
-    with torch.enable_grad():
-        slope = slope.detach().requires_grad_()
-        height = intercept(op, pre, slope, lower)
-        (gradient,) = torch.autograd.grad(height.sum(), slope)
-    return height.detach(), -gradient.nan_to_num(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,9 +284,10 @@ class DualProblem:
                  lines.upper_intercept_step.expand_as(heights[1]).clone()]
         for layer, u, z in self.network.spans:
             if isinstance(layer.op, Curve):
-                (pre,) = layer.pres(lines.pre_lower[..., z], lines.pre_upper[..., z])
+                ends = (end if end.dim() == 2 else end.unsqueeze(0) for end in (lines.pre_lower, lines.pre_upper))
+                (pre,) = layer.pres(*(end[:, z] for end in ends))
                 for side, step in enumerate((lines.lower_slope_step, lines.upper_slope_step)):
-                    heights[side][:, u], point = _support(layer.op, pre, slopes[side][:, z], side == 0)
+                    heights[side][:, u], point = support(layer.op, pre, slopes[side][:, z], side == 0)
                     gains[side][:, u] = -point * step[..., z]
         return UsedLines(slopes[0], heights[0], slopes[1], heights[1], *gains)
 

@@ -16,6 +16,7 @@ from verify.relaxations.base import Lines, Planes
 from verify.relaxations.curve import curve_lines
 from verify.relaxations.difference import difference_planes
 from verify.relaxations.mccormick import mccormick
+from verify.relaxations.positions import positioned_lines
 from verify.relaxations.relu import PlainReluLines, relu_lines
 from verify.sets import Interval
 
@@ -23,7 +24,8 @@ from verify.sets import Interval
 @dataclass(frozen=True)
 class Relaxer:
     """How nonlinear nodes are enclosed: `relu` is a key of `LOWER_SLOPES`; `alpha` overrides it node by node with
-    optimised slopes, (n, *shape) or (n, r, *shape). Without `rounded` they are not moved outward for their rounding:
+    optimised slopes, (n, *shape) or (n, r, *shape), of products and curves with positions between two lines of the
+    lower and of the upper side, (2, n, r, *shape). Without `rounded` they are not moved outward for their rounding:
     for training, never for a verdict."""
 
     relu: str = "adaptive"
@@ -49,6 +51,8 @@ def _(op: Relu, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Line
 
 @_lines.register
 def _(op: Curve, pres: tuple[Interval, ...], relaxer: Relaxer, name: str) -> Lines:
+    if name in relaxer.alpha:
+        return positioned_lines(op, pres[0], relaxer.alpha[name])
     return curve_lines(op, pres[0])
 
 

@@ -50,7 +50,15 @@ def test_returned_slopes_reproduce_the_bound():
     assert torch.allclose(again, best, rtol=1e-9, atol=1e-9)
 
 
-def test_without_relus_it_is_crown():
-    graph = ALL["tanh"](1)
+@pytest.mark.parametrize("name", ["tanh", "product", "curves"])
+def test_tangents_and_planes_are_optimised(name):
+    graph = ALL[name](1)
+    box = boxes(graph, 1)
+    found, plain = alpha_crown(graph, box, iterations=6, intermediate=False)[0], crown(graph, box)[0]
+    assert bool((found >= plain).all()) and float((found - plain).max()) > 1e-2
+
+
+def test_without_anything_to_move_it_is_crown():
+    graph = ALL["affine"](1)
     box = boxes(graph, 1)
     assert torch.equal(alpha_crown(graph, box, iterations=3, intermediate=False)[0], crown(graph, box)[0])
