@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from tests.conformance.curves import CURVES
 from verify.ops import (
     Add,
     Affine,
@@ -15,9 +16,7 @@ from verify.ops import (
     Linear,
     Relu,
     Reshape,
-    Sigmoid,
     Sum,
-    Tanh,
     Transpose,
 )
 
@@ -73,6 +72,5 @@ LINEAR = {
 }
 NONLINEAR = {
     "relu": (Relu(), ((2, 3),)),
-    "sigmoid": (Sigmoid(), ((2, 3),)),
-    "tanh": (Tanh(), ((2, 3),)),
+    **{name: (case.op, ((2, 3),)) for name, case in CURVES.items()},
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from tests.conformance.cases import LINEAR, NONLINEAR
+from tests.conformance.curves import CURVES, everywhere
 from verify.ops import LinearOp, Op
 from verify.sets import Interval
 
@@ -21,12 +23,17 @@ def numbers(generator: torch.Generator, shape, scale: float = 1.0) -> torch.Tens
     return torch.randn(DOMAINS, *shape, dtype=torch.float64, generator=generator) * scale
 
 
-def inputs(shapes, seed: int) -> list[torch.Tensor]:
+def into(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Maps numbers to where a curve is defined."""
+    return CURVES[name].into if name in CURVES else everywhere
+
+
+def inputs(shapes, seed: int, place=everywhere) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return [numbers(generator, shape) for shape in shapes]
+    return [place(numbers(generator, shape)) for shape in shapes]
 
 
-def boxes(shapes, seed: int, dtype: torch.dtype) -> list[Interval]:
+def boxes(shapes, seed: int, dtype: torch.dtype, place=everywhere) -> list[Interval]:
     """Random boxes of very different radii, some of them points."""
     generator = torch.Generator().manual_seed(seed)
     found = []
@@ -34,7 +41,7 @@ def boxes(shapes, seed: int, dtype: torch.dtype) -> list[Interval]:
         center = numbers(generator, shape, 10.0 ** (seed % 4 - 1))
         size = 10.0 ** torch.randint(-12, 2, center.shape, generator=generator)
         radius = numbers(generator, shape).abs() * size * (torch.rand(center.shape, generator=generator) > 0.2)
-        found.append(Interval(center - radius, center + radius).to(dtype=dtype))
+        found.append(Interval(place(center - radius), place(center + radius)).to(dtype=dtype))
     return found
 
 
@@ -53,7 +60,7 @@ def dense(op: LinearOp, shapes) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", CASES)
 def test_shape_is_the_one_it_evaluates_to(name):
     op, shapes = CASES[name]
-    y = op.evaluate(*inputs(shapes, 0))
+    y = op.evaluate(*inputs(shapes, 0, into(name)))
     assert tuple(y.shape[1:]) == tuple(op.output_shape(*shapes))
 
 
@@ -63,7 +70,7 @@ def test_samples_lie_inside_the_interval(name, dtype):
     """The values in float64 of points in the box, corners and points at its edge included."""
     op, shapes = CASES[name]
     for seed in range(8):
-        given = boxes(shapes, seed, DTYPES[dtype])
+        given = boxes(shapes, seed, DTYPES[dtype], into(name))
         bounds = op.to(CPU, DTYPES[dtype]).interval(*given).to(dtype=torch.float64)
         assert tuple(bounds.lower.shape[1:]) == tuple(op.output_shape(*shapes))
         generator = torch.Generator().manual_seed(100 + seed)
@@ -82,7 +89,7 @@ def test_samples_lie_inside_the_interval(name, dtype):
 def test_image_is_the_interval_up_to_rounding(name):
     op, shapes = CASES[name]
     for seed in range(4):
-        given = boxes(shapes, seed, torch.float64)
+        given = boxes(shapes, seed, torch.float64, into(name))
         image, bounds = op.image(*given), op.interval(*given)
         for a, b in ((image.lower, bounds.lower), (image.upper, bounds.upper)):
             assert torch.allclose(a.expand_as(b), b, rtol=1e-10, atol=1e-10)
@@ -91,7 +98,7 @@ def test_image_is_the_interval_up_to_rounding(name):
 @pytest.mark.parametrize("name", CASES)
 def test_interval_of_a_point_is_tight(name):
     op, shapes = CASES[name]
-    points = inputs(shapes, 1)
+    points = inputs(shapes, 1, into(name))
     bounds, value = op.interval(*(Interval(x, x) for x in points)), op.evaluate(*points)
     assert bool((bounds.width <= 1e-11 * (1 + value.abs())).all())
 
@@ -99,7 +106,7 @@ def test_interval_of_a_point_is_tight(name):
 @pytest.mark.parametrize("name", CASES)
 def test_domains_do_not_see_each_other(name):
     op, shapes = CASES[name]
-    given = boxes(shapes, 3, torch.float64)
+    given = boxes(shapes, 3, torch.float64, into(name))
     whole = op.interval(*given)
     for n in range(DOMAINS if shapes else 1):
         alone = op.interval(*(box[n : n + 1] for box in given))
@@ -110,7 +117,7 @@ def test_domains_do_not_see_each_other(name):
 @pytest.mark.parametrize("name", CASES)
 def test_moving_keeps_the_values(name):
     op, shapes = CASES[name]
-    points = inputs(shapes, 2)
+    points = inputs(shapes, 2, into(name))
     there = op.to(CPU, torch.float32)
     assert isinstance(there, Op) and type(there) is type(op)
     low = there.evaluate(*(x.float() for x in points))

@@ -85,6 +85,14 @@ class Curve(Op):
         finfo = torch.finfo(d.dtype)
         return ULPS * finfo.eps * d.abs() + UNDERFLOW * finfo.tiny
 
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`evaluate` and `derivative`, where they share work."""
+        return self.evaluate(x), self.derivative(x)
+
+    def errors(self, x: Tensor, y: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+        """`error` and `derivative_error` of what `both` returned, where they share work."""
+        return self.error(x, y), self.derivative_error(x, d)
+
     def slack(self, pre: Interval) -> Bound:
         """Bounds what minima over [l, u] lose because breaks are rounded."""
         return 0.0

@@ -7,49 +7,21 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from verify.ops.curve import ULPS, Curve
+from verify.ops.inverse import Inverse, between, beyond
 from verify.sets import Interval
 
-STEPS = 6
 FACTOR, CUBIC = math.sqrt(8 / math.pi), 0.044715
 DENSITY = 1 / math.sqrt(2 * math.pi)
 FLAT = 100.0
 """GELU is 0 beyond -FLAT, up to less than the smallest normal number."""
-
-
-def zero_between(low: Tensor, high: Tensor, function: Callable[[Tensor], Tensor], steps: int = STEPS) -> Tensor:
-    """Approximate zero of a rising function on [low, high], the nearer end if there is none.
-
-    Ridders' method: the middle m halves the bracket; then the zero of the line through the values, straightened by an
-    exponential factor, z = m + (m - low) f(m) / sqrt(f(m)^2 - f(low) f(high)) downward."""
-    at_low, at_high = function(low), function(high)
-    best = torch.where(at_low.abs() < at_high.abs(), low, high)
-    for _ in range(steps):
-        middle = (low + high) / 2
-        value = function(middle)
-        root = (value.square() - at_low * at_high).clamp(min=0).sqrt()
-        z = (middle - (middle - low) * (value / root)).nan_to_num(0.0)
-        best = z = torch.where(root > 0, z, best).maximum(low).minimum(high)
-        at_z = function(z)
-        low, at_low, high, at_high = _bracket(low, at_low, high, at_high, middle, value)
-        low, at_low, high, at_high = _bracket(low, at_low, high, at_high, z, at_z)
-    return best
-
-
-def _bracket(low: Tensor, at_low: Tensor, high: Tensor, at_high: Tensor, z: Tensor, at_z: Tensor
-             ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The part of [low, high] on one side of z in which the function changes its sign."""
-    up = (at_z < 0) & (z > low)
-    down = (at_z >= 0) & (z < high)
-    return (torch.where(up, z, low), torch.where(up, at_z, at_low),
-            torch.where(down, z, high), torch.where(down, at_z, at_high))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,19 +49,28 @@ class Gated(Curve):
     def evaluate(self, *xs: Tensor) -> Tensor:
         return xs[0] * self.gate(xs[0])[0]
 
+    def derivative(self, x: Tensor) -> Tensor:
+        return self.both(x)[1]
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        gate, slope = self.gate(x)
+        return x * gate, gate + x * slope
+
     def error(self, x: Tensor, y: Tensor) -> Tensor:
         finfo = torch.finfo(y.dtype)
         # A gate that underflows to 0 is below the smallest normal number.
         return finfo.eps * self.sensitivity(x) * y.abs() + finfo.tiny * (1 + x.abs())
 
-    def derivative(self, x: Tensor) -> Tensor:
-        gate, slope = self.gate(x)
-        return gate + x * slope
-
     def derivative_error(self, x: Tensor, d: Tensor) -> Tensor:
-        finfo, (gate, slope) = torch.finfo(d.dtype), self.gate(x)
-        relative = 2 * finfo.eps * self.sensitivity(x) * (gate + x.abs() * slope)
-        return relative + finfo.tiny * (1 + x.abs()) * (1 + self.scale)
+        return self.errors(x, self.evaluate(x), d)[1]
+
+    def errors(self, x: Tensor, y: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+        finfo = torch.finfo(d.dtype)
+        relative = finfo.eps * self.sensitivity(x)
+        lost = finfo.tiny * (1 + x.abs())  # a gate that underflows is below the smallest normal number
+        # r + |x| r': left of 0 that is 2 r - (r + x r').
+        terms = torch.where(x < 0, 2 * y / x - d, d).abs()
+        return relative * y.abs() + lost, 2 * relative * terms + lost * (1 + self.scale)
 
     def slack(self, pre: Interval) -> Tensor:
         # |f'''| <= 1 (times scale^2) next to a point of inflection that is off by less than 8 eps / scale: f' is off by
@@ -97,19 +78,19 @@ class Gated(Curve):
         return 128 * torch.finfo(pre.lower.dtype).eps ** 2 * pre.width
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:
-        """Solved for an angle of which f' is about the sine: f' is flat at the points of inflection, rises between them
-        from `least` to `most`, and tends to 0 and 1 beyond."""
-        least, most = self.derivative(torch.tensor(self.breaks, dtype=slope.dtype, device=slope.device))
-        if convex:
-            center, half = (most + least) / 2, (most - least) / 2
-        else:  # f' falls
-            center, half = (a > 0).to(slope.dtype), torch.where(a > 0, 1 - most, least)
+        inner, left, right = _inverses(type(self), slope.dtype, slope.device)
+        z = inner(slope) if convex else torch.where(a > 0, right(slope), left(slope))
+        return z / self.scale
 
-        def angle(d: Tensor) -> Tensor:
-            return torch.asin(((d - center) / half).clamp(-1, 1))
 
-        far, wanted = self.far / self.scale, angle(slope)
-        return zero_between(a.clamp(-far, far), b.clamp(-far, far), lambda z: angle(self.derivative(z)) - wanted)
+@cache
+def _inverses(kind: type[Gated], dtype: torch.dtype, device: torch.device) -> tuple[Inverse, Inverse, Inverse]:
+    """Of f' with scale 1: between the points of inflection, left of them, right of them."""
+    op = kind()
+    low, high = op.breaks
+    found = (between(op.derivative, low, high), beyond(op.derivative, low, -op.far, 0.0),
+             beyond(op.derivative, high, op.far, 1.0))
+    return tuple(inverse.to(dtype, device) for inverse in found)
 
 
 @dataclass(frozen=True, eq=False)

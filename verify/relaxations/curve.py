@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from verify.ops.curve import Curve, Points
+from verify.ops.zero import zero_between
 from verify.relaxations.base import Lines
 from verify.sets import Interval
 
-BISECTIONS = 30
 NEAR_END = 1 / 16
 """The alternative slopes support the envelope this share of the width away from the ends, where f' is finite."""
 
@@ -37,45 +37,57 @@ def intercept(op: Curve, pre: Interval, slope: Tensor, lower: bool) -> Tensor:
 
     `pre` (n or 1, *shape), `slope` (n, *shape) or, with rows, (n, r, *shape), and so is the result. Differentiable in
     the slope (envelope theorem: the derivative is -z at the minimum)."""
+    return support(op, pre, slope, lower)[0]
+
+
+def support(op: Curve, pre: Interval, slope: Tensor, lower: bool) -> tuple[Tensor, Tensor]:
+    """`intercept`, and about the z in [l, u] at which the line touches f: minus the derivative of the intercept."""
     if slope.dim() > pre.lower.dim():
         pre = Interval(pre.lower.unsqueeze(1), pre.upper.unsqueeze(1))
     finfo = torch.finfo(slope.dtype)
     sign = 1.0 if lower else -1.0
 
-    def gap(z: Tensor, y: Tensor) -> Tensor:
+    def gap(z: Tensor, y: Tensor, error: Tensor) -> Tensor:
         """At most sign (f(z) - slope z)."""
         product = slope * z
         # What overflows is at least half the largest number.
         y = y.clamp(max=finfo.max / 2) if lower else y.clamp(min=-finfo.max / 2)
-        return sign * (y - product) - (4 * finfo.eps * (y.abs() + product.abs()) + (op.error(z, y) + finfo.tiny))
+        return sign * (y - product) - (4 * finfo.eps * (y.abs() + product.abs()) + (error + finfo.tiny))
 
-    least = None
-    for z, y in op.anchors(pre, lower):
-        here = gap(z, y)
-        least = here if least is None else torch.minimum(least, here)
+    (l, at_l), *others = op.anchors(pre, lower)
+    least, nearest = gap(l, at_l, op.error(l, at_l)), l
+    for z, y in others:
+        least, nearest = _lower_of(least, nearest, gap(z, y, op.error(z, y)), z)
     for a, b in op.pieces(pre, slope.detach(), lower):
         with torch.no_grad():
             c = op.stationary(slope, a, b, lower).maximum(a).minimum(b)
-            loss = _loss(op, c, slope, sign, a, b)
-        least = torch.minimum(least, gap(c, op.evaluate(c)) - loss)
+            y, steep = op.both(c)
+            error, steep_error = op.errors(c, y, steep)
+            loss = _loss(steep, steep_error, slope, sign, c - a, b - c)
+        least, nearest = _lower_of(least, nearest, gap(c, y, error) - loss, c)
     least = least - op.slack(pre)
     limit = op.bottom if lower else -op.top
     if limit > -torch.inf:  # f is above `bottom` everywhere: better on huge intervals
         steepest = torch.maximum(sign * slope * pre.lower, sign * slope * pre.upper)
         least = torch.maximum(least, limit - steepest - 4 * finfo.eps * (steepest.abs() + abs(limit)) - finfo.tiny)
     least = torch.where(op.defined(pre), least, -torch.inf).nan_to_num(-torch.inf, -torch.inf, -torch.inf)
-    return sign * least
+    return sign * least, nearest
 
 
-def _loss(op: Curve, c: Tensor, slope: Tensor, sign: float, a: Tensor, b: Tensor) -> Tensor:
-    """Bounds g(c) - min g on the convex piece [a, b] of g(z) = sign (f(z) - slope z)."""
+def _lower_of(least: Tensor, nearest: Tensor, value: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """The lower of two values, and where it is; NaN stays."""
+    return torch.minimum(least, value), torch.where(value < least, z, nearest)
+
+
+def _loss(steep: Tensor, error: Tensor, slope: Tensor, sign: float, left: Tensor, right: Tensor) -> Tensor:
+    """Bounds g(c) - min g on the convex piece [c - left, c + right] of g(z) = sign (f(z) - slope z), where f'(c) is
+    within `error` of `steep`."""
     finfo = torch.finfo(slope.dtype)
-    steep = op.derivative(c)
-    error = op.derivative_error(c, steep) + 4 * finfo.eps * (steep.abs() + slope.abs())
+    error = error + 4 * finfo.eps * (steep.abs() + slope.abs())
     rise = sign * (steep - slope)
     # NaN: an infinite derivative times no room, or in the other direction.
     rising, falling = (((x + error).clamp(min=0) * room).nan_to_num(0.0, torch.inf) for x, room in
-                       ((rise, c - a), (-rise, b - c)))
+                       ((rise, left), (-rise, right)))
     loss = torch.maximum(rising, falling) * (1 + 8 * finfo.eps) + finfo.tiny
     return torch.where(steep.isnan(), torch.inf, loss)
 
@@ -143,38 +155,42 @@ def _through_bowl(op: Curve, pre: Interval, queries: list[Tensor], lower: bool, 
     left, right = a > l, b < u
     if not bool((left | right).any()):
         return [op.derivative(z) for z in queries]
-    (p, p_fits), (q, q_fits) = _tangent(op, b, a, l, left, lower), _tangent(op, a, b, u, right, lower)
+    (p, p_fits), (q, q_fits) = (_tangent(op, a, b, l, left, lower, False),
+                                _tangent(op, a, b, u, right, lower, True))
     at_l, at_u = op.evaluate(l), op.evaluate(u)
     chord = _chord(l, at_l, u, at_u)
+    (at_p, to_p), (at_q, to_q) = op.both(p), op.both(q)
     # Where even the tangent of the near end is below the far point, the envelope has a corner there.
-    to_p = torch.where(left & (p == a), _chord(l, at_l, p, op.evaluate(p)), op.derivative(p))
-    to_q = torch.where(right & (q == b), _chord(q, op.evaluate(q), u, at_u), op.derivative(q))
+    to_p = torch.where(left & (p == a), _chord(l, at_l, p, at_p), to_p)
+    to_q = torch.where(right & (q == b), _chord(q, at_q, u, at_u), to_q)
     curved = p_fits & q_fits & (p <= q)
     return [torch.where(curved, torch.where(z < p, to_p, torch.where(z > q, to_q, op.derivative(z))), chord)
             for z in queries]
 
 
-def _tangent(op: Curve, start: Tensor, end: Tensor, far: Tensor, needed: Tensor, lower: bool) -> tuple[Tensor, Tensor]:
-    """The point of the convex piece from `start` to `end` whose tangent passes through (far, f(far)), far beyond `end`:
-    the last one seen from `start` whose tangent is still below; `end` where it is not `needed`. And whether there is
-    one: not if even the tangent at `start` is above."""
-    if not bool(needed.any()):
-        return end, torch.ones_like(needed)
+def _tangent(op: Curve, a: Tensor, b: Tensor, far: Tensor, needed: Tensor, lower: bool, right: bool
+             ) -> tuple[Tensor, Tensor]:
+    """The point of the convex piece [a, b] whose tangent passes through (far, f(far)), `far` being right (left) of it;
+    the end next to `far` where its tangent is still below, or where no point is `needed`. And whether there is one: not
+    if even the tangent of the other end is above."""
     if not bool(needed.all()):
-        point, fits = end.clone(), torch.ones_like(needed)
-        part = (x[needed] for x in (start, end, far, needed))
-        point[needed], fits[needed] = _tangent(op, *part, lower)
+        point, fits = (b if right else a).clone(), torch.ones_like(needed)
+        if bool(needed.any()):
+            part = (x[needed] for x in (a, b, far, needed))
+            point[needed], fits[needed] = _tangent(op, *part, lower, right)
         return point, fits
-    sign = 1.0 if lower else -1.0
-    height = op.evaluate(far)
+    near, other, height = (b, a, op.evaluate(far)) if right else (a, b, op.evaluate(far))
+    sign = -1.0 if lower else 1.0
 
-    def below(z: Tensor) -> Tensor:
-        return sign * (op.evaluate(z) + op.derivative(z) * (far - z) - height) <= 0
+    def place(share: Tensor) -> Tensor:
+        # On wide pieces, f mostly bends close to where it stops to be convex.
+        return near + (other - near) * share.square().square()
 
-    fits, whole = below(start), below(end)
-    kept, beyond = start, end
-    for _ in range(BISECTIONS):
-        middle = (kept + beyond) / 2
-        fine = below(middle)
-        kept, beyond = torch.where(fine, middle, kept), torch.where(fine, beyond, middle)
-    return torch.where(whole, end, kept), fits
+    def below(share: Tensor) -> Tensor:
+        """How far the tangent is below (far, f(far)): it rises with the distance from `near`."""
+        z = place(share)
+        y, d = op.both(z)
+        return sign * (y + d * (far - z) - height)
+
+    zero, one = torch.zeros_like(far), torch.ones_like(far)
+    return torch.where(below(zero) >= 0, near, place(zero_between(zero, one, below))), below(one) >= 0
