@@ -24,7 +24,7 @@ LAYERS = {
     "bab": 8, "verify.engines": 9, "verify.pipeline": 10, "verify.certified": 11, "verify.api": 12, "verify.cli": 13,
     "verify.standard": 12, "verify.statements": 6,
     "verify.certificate.checker": 0, "verify.__main__": 14, "verify.live": 7, "verify.live_call": 7,
-    "verify.live_ops": 7, "verify.pairs": 11,
+    "verify.live_ops": 7, "verify.pairs": 11, "verify.specs": 12,
     "training": 15, "pruning": 16, "grafting": 16, "benchmarks": 17,
 }
 # Only the composition root and the engines it composes know the search.

@@ -22,6 +22,7 @@ _HOME = MappingProxyType({
     "read_spec": "verify.vnnlib",
     "robustness": "verify.properties",
     "spec": "verify.statements",
+    "specs": "verify.specs",
     "targeted": "verify.properties",
     "verify": "verify.api",
 })
@@ -30,14 +31,15 @@ __version__ = "0.1.0"
 STARTED = time.monotonic()  # when the process first touched this package: `--timeout` counts from here
 __all__ = [
     "Budget", "Reason", "Result", "Spec", "Verdict", "VerifyError", "Witness", "__version__", "linear", "load_network",
-    "network", "output_range", "read_spec", "robustness", "spec", "targeted", "verify",
+    "network", "output_range", "read_spec", "robustness", "spec", "specs", "targeted", "verify",
 ]
 
 
 def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    home = import_module(_HOME[name])
+    return home if home.__name__ == f"{__name__}.{name}" else getattr(home, name)
 
 
 def __dir__() -> list[str]:
