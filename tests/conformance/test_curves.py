@@ -19,7 +19,7 @@ from verify.relaxations.curve import candidate_slopes, intercept
 from verify.sets import Interval
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
-EACH, DENSE, ZOOM, ROUNDS, TRIALS = 300, 21, 7, 2, 2
+EACH, DENSE, ZOOM, ROUNDS, TRIALS = 300, 15, 7, 2, 2
 SPECIAL = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 2.0**0.5, 2.3993572805154677, torch.pi / 2, torch.pi, 1e-30)
 
 pytestmark = pytest.mark.skipif(np.finfo(WIDE).eps > 1e-18, reason="numpy has no extended precision here")
@@ -171,16 +171,14 @@ def ordinary(name: str, dtype: torch.dtype, count: int = 200) -> Interval:
 def test_lines_touch(name, dtype):
     """Whatever the slope, the gap at the closest point is rounding."""
     case, pre = CURVES[name], ordinary(name, DTYPES[dtype], 50)
-    z = points(pre, 1000)
+    z = points(pre, 500)
     values = values_at(case, z)
     # A grid may choose the wrong one of two minima that are about equal, and only comes close to a jump.
     allowed = 0.01 if isinstance(case.op, Step) else 1e-5 if dtype == "float64" else 5e-5
-    for seed in range(2):
-        for lower, slope in zip((True, False), slopes_to_try(case, pre, seed), strict=True):
-            t = intercept(case.op, pre, slope, lower)
-            size = np.abs(values).max(0) + np.abs(wide(slope)[0] * z).max(0) + wide(pre.magnitude)[0] + 1
-            gap = -wrong(case, z, values, slope, t, lower, 12) / size
-            assert (gap <= allowed).all()
+    for lower, slope in zip((True, False), slopes_to_try(case, pre), strict=True):
+        t = intercept(case.op, pre, slope, lower)
+        size = np.abs(values).max(0) + np.abs(wide(slope)[0] * z).max(0) + wide(pre.magnitude)[0] + 1
+        assert (-wrong(case, z, values, slope, t, lower, 9) / size <= allowed).all()
 
 
 @pytest.mark.parametrize("name", [name for name, case in CURVES.items() if not isinstance(case.op, SShaped)])
