@@ -27,7 +27,7 @@ ULPS = 8
 UNDERFLOW = 16
 """What is lost below the normal numbers, in units of the smallest, by a function times a factor of about 1."""
 Bound = float | Tensor
-Points = tuple[tuple[Tensor, Tensor], ...]
+Pairs = tuple[tuple[Tensor, Tensor], ...]
 
 
 def clip(z: Bound, pre: Interval) -> Tensor:
@@ -106,14 +106,14 @@ class Curve(Op):
         """Where f bends inside [l, u]; breaks outside count as the end that is closer."""
         return tuple(clip(z, pre) for z in self.breaks)
 
-    def pieces(self, pre: Interval, slope: Tensor, convex: bool) -> tuple[Points, ...]:
+    def pieces(self, pre: Interval, slope: Tensor, convex: bool) -> Pairs:
         """[a, b] inside [l, u], which cover the convex (else concave) pieces on which f(z) - slope z may have its
         minimum (else maximum); those outside of [l, u] are single points of it."""
         ends = (-math.inf, *self.breaks, math.inf)
         return tuple((clip(a, pre), pre.upper.clamp(max=b).maximum(pre.lower))
                      for a, b, bend in zip(ends, ends[1:], self.bends, strict=False) if bend == (1 if convex else -1))
 
-    def anchors(self, pre: Interval, convex: bool) -> Points:
+    def anchors(self, pre: Interval, convex: bool) -> Pairs:
         """(z, f(z)) in order: l, u and the breaks between two pieces that are not convex (else not concave). Together
         with `pieces` they include every possible minimum (else maximum) of f(z) - s z."""
         bends, wanted = self.bends, 1 if convex else -1

@@ -30,7 +30,7 @@ class Gated(Curve):
 
     bends = (-1, 1, -1)
     far: ClassVar[float] = 40.0
-    """|f' - r| and the distance of r from its limits are below the smallest relevant number beyond +- far."""
+    """f' has its limits at -far and far, up to rounding, with scale 1."""
 
     @abstractmethod
     def gate(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verify.ops.curve import Curve, Points
+from verify.ops.curve import Curve, Pairs
 from verify.sets import Interval
 
 
@@ -19,7 +19,7 @@ class Step(Curve):
     bends = (0,)
 
     @abstractmethod
-    def jumps(self, pre: Interval, lower: bool) -> Points:
+    def jumps(self, pre: Interval, lower: bool) -> Pairs:
         """(z, f(z-)) of the first and of the last jump with l < z <= u if `lower`, else (z, f(z+)) of those with
         l <= z < u. Where there are none, z is outside of [l, u], on either side."""
 
@@ -36,7 +36,7 @@ class Step(Curve):
         flat = self.evaluate(pre.lower) == self.evaluate(pre.upper)
         return Interval(torch.zeros_like(pre.lower), torch.where(flat, 0.0, torch.inf))
 
-    def anchors(self, pre: Interval, convex: bool) -> Points:
+    def anchors(self, pre: Interval, convex: bool) -> Pairs:
         """The ends, and between them the jumps, as what they are for the lower (else the upper) line."""
         (l, u), (at_l, at_u) = (pre.lower, pre.upper), (self.evaluate(pre.lower), self.evaluate(pre.upper))
         found = [(l, at_l)]
@@ -53,7 +53,7 @@ class _Stairs(Step):
     offset = 0.0
     rise = 0.0
 
-    def jumps(self, pre: Interval, lower: bool) -> Points:
+    def jumps(self, pre: Interval, lower: bool) -> Pairs:
         l, u = pre.lower - self.offset, pre.upper - self.offset
         ends = (l.floor() + 1, u.floor()) if lower else (l.ceil(), u.ceil() - 1)
         # Beyond 1 / eps the sums are rounded, by less than the charge for rounding (eps times the value).
@@ -99,7 +99,7 @@ class _Jump(Step):
 
     breaks, bends = (0.0,), (0, 0)
 
-    def jumps(self, pre: Interval, lower: bool) -> Points:
+    def jumps(self, pre: Interval, lower: bool) -> Pairs:
         zero = torch.zeros_like(pre.lower)
         return ((zero, zero + (self.bottom if lower else self.top)),)
 

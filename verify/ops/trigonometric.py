@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from verify.ops.curve import Curve, Points, clip
+from verify.ops.curve import Curve, Pairs, clip
 from verify.sets import Interval
 
 HALF_TURN = math.pi
@@ -55,7 +55,7 @@ class Wave(Curve):
         # than this where it has the wrong sign. The slope's share is part of the charge for the product.
         return 4 * phase_error(pre)
 
-    def pieces(self, pre: Interval, slope: Tensor, convex: bool) -> tuple[Points, ...]:
+    def pieces(self, pre: Interval, slope: Tensor, convex: bool) -> Pairs:
         """Two periods: g(z + 2 pi) = g(z) - 2 pi s, so a minimum is in the last ones if s >= 0, else in the first."""
         middle, forward = self._center(convex), (slope >= 0) == convex
         last = ((pre.upper - middle + QUARTER) / TURN).floor()
@@ -68,7 +68,7 @@ class Wave(Curve):
     def _part(pre: Interval, center: Tensor) -> tuple[Tensor, Tensor]:
         return clip(center - QUARTER, pre), clip(center + QUARTER, pre)
 
-    def anchors(self, pre: Interval, convex: bool) -> Points:
+    def anchors(self, pre: Interval, convex: bool) -> Pairs:
         return (pre.lower, self.evaluate(pre.lower)), (pre.upper, self.evaluate(pre.upper))
 
     def bowl(self, pre: Interval, convex: bool) -> tuple[Tensor, Tensor]:
@@ -153,11 +153,11 @@ class Tan(Curve):
     def knots(self, pre: Interval) -> tuple[Tensor, ...]:
         return (clip(self._center(pre), pre),)
 
-    def pieces(self, pre: Interval, slope: Tensor, convex: bool) -> tuple[Points, ...]:
+    def pieces(self, pre: Interval, slope: Tensor, convex: bool) -> Pairs:
         middle = clip(self._center(pre), pre)
         return ((middle, pre.upper) if convex else (pre.lower, middle),)
 
-    def anchors(self, pre: Interval, convex: bool) -> Points:
+    def anchors(self, pre: Interval, convex: bool) -> Pairs:
         return (pre.lower, self.evaluate(pre.lower)), (pre.upper, self.evaluate(pre.upper))
 
     def stationary(self, slope: Tensor, a: Tensor, b: Tensor, convex: bool) -> Tensor:

@@ -22,7 +22,7 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
-from verify.ops.curve import Curve, Points
+from verify.ops.curve import Curve, Pairs
 from verify.ops.zero import zero_between
 from verify.relaxations.base import Lines
 from verify.sets import Interval
@@ -132,7 +132,7 @@ def _chord(z: Tensor, y: Tensor, to_z: Tensor, to_y: Tensor) -> Tensor:
     return (to_y - y) / (to_z - z)
 
 
-def _hull(points: Points, queries: list[Tensor], lower: bool) -> list[Tensor]:
+def _hull(points: Pairs, queries: list[Tensor], lower: bool) -> list[Tensor]:
     """Slopes of the edges of the points' lower (upper) hull below (above) the queries."""
     if len(points) == 2:
         return [_chord(*points[0], *points[1])] * len(queries)
