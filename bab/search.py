@@ -23,7 +23,6 @@ from verify.budget import Budget
 from verify.progress import Observer, Progress
 from verify.result import Reason, Witness
 
-
 MOST_ROUNDS = 4
 """A round of mostly fixed costs is not made larger beyond this many times its intended length."""
 

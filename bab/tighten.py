@@ -34,7 +34,7 @@ def tightening_flops(problem: DualProblem) -> int:
     """Operations for one domain when every later neuron is bounded again."""
     total, prefix = 0, 0
     for layer in problem.network.layers:
-        total += 2 * layer.slots * (2 * prefix + 2 * layer.weight.shape[1])
+        total += 2 * layer.bias.numel() * (2 * prefix + 2 * layer.weight.shape[1])
         prefix += layer.weight.numel()
     return total
 
@@ -45,7 +45,7 @@ def tighten(problem: DualProblem, lower: Tensor, upper: Tensor, signs: Tensor | 
     net = problem.network
     known_lower, known_upper = lower, upper
     lower, upper = lower.clone(), upper.clone()
-    for position, (layer, neurons_of, columns) in enumerate(net.spans):
+    for position, (layer, neurons_of, _, columns) in enumerate(net.spans):
         open_ = lower[:, columns] < upper[:, columns]
         if isinstance(layer.op, Relu):
             open_ = (lower[:, columns] < 0) & (upper[:, columns] > 0)

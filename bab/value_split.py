@@ -53,9 +53,9 @@ class ValueSplitBounder:
         self.members = query.members.to(device)
         self.open_disjuncts = open_disjuncts.nonzero().squeeze(1)
         net = self.problem.network
-        self.relu = torch.cat([torch.full((layer.slots,), isinstance(layer.op, Relu)) for layer in net.layers]
+        self.relu = torch.cat([torch.full((layer.bias.numel(),), isinstance(layer.op, Relu)) for layer in net.layers]
                               or [torch.zeros(0, dtype=torch.bool)]).to(device)
-        self.layer_of = torch.cat([torch.full((layer.slots,), k) for k, layer in enumerate(net.layers)]
+        self.layer_of = torch.cat([torch.full((layer.bias.numel(),), k) for k, layer in enumerate(net.layers)]
                                   or [torch.zeros(0, dtype=torch.int64)]).to(device)
         steps = 2 * self.options.ascent.iterations * net.flops
         self.tightens = tightening_flops(self.problem) <= self.options.tighten_cost * steps
@@ -67,7 +67,7 @@ class ValueSplitBounder:
         singles = self.problem.backward(self.problem.initial(rows)).bound
         best = torch.where(weights > 0, singles.unsqueeze(0), torch.full_like(weights, -torch.inf)).argmax(1)
         params = self.problem.initial(torch.nn.functional.one_hot(best, weights.shape[1]) * (weights > 0))
-        unlimited = net.lower.new_full((n, net.slots), torch.inf)
+        unlimited = net.lower.new_full((n, net.arguments), torch.inf)
         return SubproblemBatch(
             singles.new_full((n,), -torch.inf), torch.zeros_like(best),
             {"l": net.lower.expand(n, -1).clone(), "u": net.upper.expand(n, -1).clone(), "low": -unlimited,
@@ -157,15 +157,21 @@ class ValueSplitBounder:
         form, z = found.form[rows][:, net.inputs :], found.z[rows]
         v = found.v[rows][:, net.inputs :]
         now, widest = torch.empty_like(z), torch.empty_like(z)
-        for layer, u, slots in net.spans:
-            pres = layer.pres(lines.pre_lower[:, slots], lines.pre_upper[:, slots])
-            inside = [x.maximum(pre.lower).minimum(pre.upper)
-                      for x, pre in zip(z[:, slots].chunk(layer.arity, 1), pres, strict=True)]
+        for layer, u, _, arguments in net.spans:
+            pres = layer.pres(lines.pre_lower[:, arguments], lines.pre_upper[:, arguments])
+            read = [z[:, arguments]] if layer.reads is None else [z[:, arguments][:, each] for each in layer.reads]
+            inside = [x.maximum(pre.lower).minimum(pre.upper) for x, pre in zip(read, pres, strict=True)]
             gap = form[:, u].abs() * (layer.op.evaluate(*inside) - v[:, u]).abs()
-            spread = form[:, u].abs() * torch.stack([(pre.upper - pre.lower) for pre in pres]).prod(0)
-            # Halving the wider factor of a product gains more.
-            now[:, slots] = torch.cat([gap * (pre.upper - pre.lower) for pre in pres], 1) if layer.arity > 1 else gap
-            widest[:, slots] = torch.cat([spread * (pre.upper - pre.lower) for pre in pres], 1)
+            spread = form[:, u].abs() * torch.stack([pre.width for pre in pres]).prod(0)
+            if layer.reads is None:
+                now[:, arguments], widest[:, arguments] = gap, spread * pres[0].width
+                continue
+            for target, score in ((now, gap), (widest, spread)):
+                # An argument counts for all neurons that read it; halving the wider factor of a product gains more.
+                total = torch.zeros_like(target[:, arguments])
+                for each, pre in zip(layer.reads, pres, strict=True):
+                    total.index_add_(1, each, score * pre.width)
+                target[:, arguments] = total
         return now, widest
 
     def _embed(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from verify.sets import Interval, gamma, underflow
@@ -38,4 +39,5 @@ class LinearForm:
         reach = box.magnitude.flatten(1) + radius
         unit = gamma(2 * coeff.shape[2], coeff.dtype)
         own = unit * (coeff.detach().abs() @ reach.unsqueeze(2)).squeeze(2) + gamma(2, coeff.dtype) * self.offset.abs()
-        return bound - own.detach() - self.error - underflow(coeff.dtype) * (1 + reach.detach().sum(1, keepdim=True))
+        bound = bound - own.detach() - self.error - underflow(coeff.dtype) * (1 + reach.detach().sum(1, keepdim=True))
+        return torch.where(torch.isfinite(bound), bound, -torch.inf)  # no number is no bound

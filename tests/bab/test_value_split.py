@@ -5,8 +5,7 @@ from bab.search import Search
 from bab.value_split import ValueSplitBounder
 from tests.bab.test_input_split import constraint, graph_rows
 from tests.bab.test_relu_split import query, true_least
-from tests.verify.bounds.laws import varying
-from tests.verify.bounds.test_dual import arguments
+from tests.verify.bounds.laws import arguments, varying
 from verify.bounds.root import compact_root
 from verify.budget import Budget
 from verify.result import Reason

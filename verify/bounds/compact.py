@@ -6,7 +6,7 @@ connections disappear:
     z_i = M_i0 x + sum_{j<i} M_ij y_j + m_i,    y_j = f(z_j),    h = M_h0 x + sum_j M_hj y_j + m_h
 
 where z_i, y_i are the pre- and post-activations of the unstable neurons of layer i, x the inputs that vary, and h the
-rows of the property. A neuron of several arguments (a product) has one z for each of them. The matrices come from one
+rows of the property. A product reads two z, and several products may read the same one. The matrices come from one
 backward walk per layer that stops at unstable neurons and passes through active ones. Each row carries `error`, a
 bound on the rounding of its own computation over the whole box, so that what is proved about the collapsed network is
 proved about the network (`verify.bounds.walk`, charges).
@@ -14,14 +14,16 @@ proved about the network (`verify.bounds.walk`, charges).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from verify.bounds.crown import chunk_rows, needs_bounds
+from verify.bounds.crown import chunk_rows
 from verify.bounds.walk import Bounds, backward, charge, identity_rows
 from verify.budget import never
 from verify.errors import Unbounded
@@ -37,8 +39,8 @@ Rows = tuple[Tensor, Tensor, Tensor]
 @dataclass(frozen=True, eq=False)
 class CompactLayer:
     """The unstable neurons of one nonlinear node. v = [x, y of layer 1, y of layer 2, ...]; this layer's outputs start
-    at column `start`. z = weight @ v[:start] + bias, exact within +-error; lower <= z <= upper (all (Z,)): the first
-    arguments of all U neurons, then the second ones."""
+    at column `start`. z = weight @ v[:start] + bias, exact within +-error; lower <= z <= upper (all (Z,)). `reads`
+    (arity, U): which z are the arguments of every neuron; None where neuron k reads z_k."""
 
     node: str
     op: Op
@@ -49,23 +51,21 @@ class CompactLayer:
     error: Tensor
     lower: Tensor
     upper: Tensor
+    reads: Tensor | None = None
 
     @property
     def size(self) -> int:
         return self.neurons.numel()
 
     @property
-    def slots(self) -> int:
-        """Arguments of all neurons."""
-        return self.bias.numel()
-
-    @property
     def arity(self) -> int:
-        return self.slots // self.size
+        return 1 if self.reads is None else self.reads.shape[0]
 
     def pres(self, lower: Tensor, upper: Tensor) -> list[Interval]:
-        """Bounds (..., Z) of this layer's arguments, one interval (..., U) for each argument."""
-        return [Interval(*ends) for ends in zip(lower.chunk(self.arity, -1), upper.chunk(self.arity, -1), strict=True)]
+        """Bounds (..., Z) of this layer's arguments, one interval (..., U) for each argument of its neurons."""
+        if self.reads is None:
+            return [Interval(lower, upper)]
+        return [Interval(lower[..., read], upper[..., read]) for read in self.reads]
 
     @property
     def columns(self) -> slice:
@@ -74,6 +74,16 @@ class CompactLayer:
     def tightened(self, lower: Tensor, upper: Tensor) -> CompactLayer:
         """The same layer with (at least as tight) other bounds."""
         return replace(self, lower=torch.maximum(self.lower, lower), upper=torch.minimum(self.upper, upper))
+
+
+class Span(NamedTuple):
+    """A layer and its places: neurons `u` among all U, readings `s` among all S (the first arguments of all its
+    neurons, then the second ones), arguments `z` among all Z."""
+
+    layer: CompactLayer
+    u: slice
+    s: slice
+    z: slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,18 +112,24 @@ class CompactNetwork:
         return self.inputs + self.unstable
 
     @cached_property
-    def spans(self) -> tuple[tuple[CompactLayer, slice, slice], ...]:
-        """Every layer with the places of its neurons among all neurons and of its arguments among all arguments."""
-        found, u, z = [], 0, 0
+    def spans(self) -> tuple[Span, ...]:
+        """Every layer with its places among all neurons, all readings of arguments, and all arguments."""
+        found, u, s, z = [], 0, 0, 0
         for layer in self.layers:
-            found.append((layer, slice(u, u + layer.size), slice(z, z + layer.slots)))
-            u, z = u + layer.size, z + layer.slots
+            readings, arguments = layer.arity * layer.size, layer.bias.numel()
+            found.append(Span(layer, slice(u, u + layer.size), slice(s, s + readings), slice(z, z + arguments)))
+            u, s, z = u + layer.size, s + readings, z + arguments
         return tuple(found)
 
     @property
-    def slots(self) -> int:
-        """Z: arguments of all neurons; as many as neurons unless some have two."""
-        return sum(layer.slots for layer in self.layers)
+    def readings(self) -> int:
+        """S: readings of arguments by all neurons."""
+        return sum(layer.arity * layer.size for layer in self.layers)
+
+    @property
+    def arguments(self) -> int:
+        """Z: arguments of all neurons, each counted once."""
+        return sum(layer.bias.numel() for layer in self.layers)
 
     @cached_property
     def relu_only(self) -> bool:
@@ -157,7 +173,8 @@ class CompactNetwork:
         for layer in self.layers:
             pre = Interval(layer.lower, layer.upper).to(device, dtype)
             layers.append(replace(
-                layer, neurons=layer.neurons.to(device), weight=layer.weight.to(device, dtype),
+                layer, neurons=layer.neurons.to(device),
+                reads=None if layer.reads is None else layer.reads.to(device), weight=layer.weight.to(device, dtype),
                 bias=layer.bias.to(device, dtype), error=error(layer.weight, layer.bias, layer.error),
                 lower=pre.lower, upper=pre.upper,
             ))
@@ -178,7 +195,8 @@ class CompactNetwork:
 
 def _map_layer(layer: CompactLayer, move) -> CompactLayer:
     return CompactLayer(layer.node, layer.op, move(layer.neurons), layer.start, move(layer.weight), move(layer.bias),
-                        move(layer.error), move(layer.lower), move(layer.upper))
+                        move(layer.error), move(layer.lower), move(layer.upper),
+                        None if layer.reads is None else move(layer.reads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,26 +274,30 @@ class Compactor:
         error = form.error[0] + lost + unit * bias.abs() + underflow(x.dtype) * reach
         return weight, bias, error
 
-    def add(self, node: Node, pres: Sequence[Interval], indices: Tensor, parts: Sequence[Rows]) -> None:
-        """Appends nonlinear `node` with an interval `pres` for every argument; `parts` are the rows of its flat
-        `indices`, for every argument. Raises `Unbounded` where a neuron has no finite bound."""
-        lower, upper = pres[0].lower.flatten(), pres[0].upper.flatten()
-        if isinstance(node.op, Relu):
-            unstable, on = (lower < 0) & (upper > 0), lower >= 0
-            active = on.to(lower.dtype).reshape(self.graph[node.name].shape) if bool(on.any()) else None
-        else:
-            unstable, active = torch.ones_like(lower, dtype=torch.bool), None
-        neurons = unstable.nonzero().squeeze(1)
+    def add_relu(self, node: Node, pre: Interval, indices: Tensor, rows: Rows) -> None:
+        """Appends the unstable neurons of ReLU `node`; `rows` are those of the flat `indices` of its input."""
+        lower, upper = pre.lower.flatten(), pre.upper.flatten()
+        on, neurons = lower >= 0, ((lower < 0) & (upper > 0)).nonzero().squeeze(1)
         layer = None
         if neurons.numel():
             keep = torch.isin(indices, neurons)
-            weight, bias, error = (torch.cat([part[keep] for part in column]) for column in zip(*parts, strict=True))
-            ends = [torch.cat([side.flatten()[neurons] for side in sides]) for sides in
-                    ([pre.lower for pre in pres], [pre.upper for pre in pres])]
-            layer = CompactLayer(node.name, node.op, neurons, self.width, weight, bias, error, *ends)
-            _require_bounded(layer)
+            layer = CompactLayer(node.name, node.op, neurons, self.width, *(part[keep] for part in rows),
+                                 lower[neurons], upper[neurons])
             self.layers.append(layer)
+        active = on.to(lower.dtype).reshape(self.graph[node.name].shape) if bool(on.any()) else None
         self.cuts[node.name] = Cut(layer, active)
+
+    def add(self, node: Node, arguments: Arguments, reads: Sequence[Tensor]) -> None:
+        """Appends nonlinear `node`, all its neurons; `reads` says for each of its inputs which of the `arguments` the
+        neurons read. Raises `Unbounded` where a neuron has no finite bound."""
+        count = math.prod(node.shape)
+        plain = len(reads) == 1 and torch.equal(reads[0], torch.arange(count, device=reads[0].device))
+        neurons = torch.arange(count, device=self.box.lower.device)
+        layer = CompactLayer(node.name, node.op, neurons, self.width, *widened_rows(arguments.rows, self.width),
+                             arguments.lower, arguments.upper, None if plain else torch.stack(list(reads)))
+        _require_bounded(layer)
+        self.layers.append(layer)
+        self.cuts[node.name] = Cut(layer, None)
 
     def pre_rows(self, name: str, indices: Tensor) -> Rows:
         """`rows` for single entries of node `name`, in chunks under the row budget; `TimeoutError` between chunks."""
@@ -291,11 +313,23 @@ class Compactor:
         return CompactNetwork(self.varying, self.x_lower, self.x_upper, tuple(self.layers), row_weight, row_bias,
                               row_error)
 
-    def candidates(self, node: Node, pre: Interval) -> Tensor:
-        """Flat indices of the neurons for which rows are needed: unstable ReLUs, all neurons of other kinds."""
-        if isinstance(node.op, Relu):
-            return needs_bounds(node, pre)
-        return torch.arange(pre.lower[0].numel(), device=pre.lower.device)
+
+@dataclass(frozen=True, eq=False)
+class Arguments:
+    """Rows of z in collapsed form with their bounds (k,)."""
+
+    rows: Rows
+    lower: Tensor
+    upper: Tensor
+
+    def __getitem__(self, key: Tensor) -> Arguments:
+        return Arguments(tuple(part[key] for part in self.rows), self.lower[key], self.upper[key])
+
+    @staticmethod
+    def cat(parts: Sequence[Arguments], width: int) -> Arguments:
+        rows = zip(*(widened_rows(part.rows, width) for part in parts), strict=True)
+        return Arguments(tuple(torch.cat(column) for column in rows), torch.cat([part.lower for part in parts]),
+                         torch.cat([part.upper for part in parts]))
 
 
 def widened_rows(rows: Rows, width: int) -> Rows:
@@ -305,13 +339,14 @@ def widened_rows(rows: Rows, width: int) -> Rows:
 
 
 def _require_bounded(layer: CompactLayer) -> None:
-    image = layer.op.interval(*layer.pres(layer.lower, layer.upper))
+    pres = layer.pres(layer.lower, layer.upper)
+    image = layer.op.interval(*pres)
     finite = torch.isfinite(image.lower) & torch.isfinite(image.upper)
-    finite &= torch.isfinite(layer.lower + layer.upper).reshape(layer.arity, -1).all(0)
+    for pre in pres:
+        finite &= torch.isfinite(pre.lower + pre.upper)
     if bool(finite.all()):
         return
     at = int((~finite).nonzero()[0])
-    ranges = ", ".join(f"[{float(pre.lower[at]):.4g}, {float(pre.upper[at]):.4g}]"
-                       for pre in layer.pres(layer.lower, layer.upper))
+    ranges = ", ".join(f"[{float(pre.lower[at]):.4g}, {float(pre.upper[at]):.4g}]" for pre in pres)
     raise Unbounded(f"node {layer.node!r}: {type(layer.op).__name__} has no finite bounds on {ranges} "
                     f"(entry {int(layer.neurons[at])}{', and others' if int((~finite).sum()) > 1 else ''})")

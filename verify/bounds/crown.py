@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from verify.bounds.moves import source_of
 from verify.bounds.walk import Bounds, Charges, Rule, backward, exact_by_intervals, forward, identity_rows
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
@@ -88,6 +89,14 @@ def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges:
     whole: set[str] = set()  # values of which all entries have CROWN bounds: their next reader needs no others
 
     def refine(node: Node, name: str, bounds: Bounds) -> Interval:
+        source, index = (name, None) if isinstance(node.op, Relu) else source_of(graph, name)
+        if index is not None and source != name and math.prod(graph[source].shape) <= index.numel():
+            # Copies of fewer entries: their bounds are those of what they copy.
+            bounds[source] = refine(node, source, bounds)
+            pre = bounds[name]
+            lower, upper = (end.flatten(1)[:, index].reshape(-1, *pre.lower.shape[1:])
+                            for end in (bounds[source].lower, bounds[source].upper))
+            return pre.meet(Interval(lower, upper))
         if name in whole:
             return bounds[name]
         if known is not None:

@@ -20,8 +20,8 @@ network there (each neuron on the line its coefficient selects); then d bound / 
 d bound / d beta_k = -sign_k z_k (low - z, high - z), and d bound / d weight_r = h_r. Sources: beta-CROWN (Wang et al.
 2021), alpha-CROWN (Xu et al. 2021).
 
-Letters: n subproblems, u unstable neurons of all layers, z their arguments (u of them unless products are among them),
-r rows, w = inputs + u entries of v.
+Letters: n subproblems, u unstable neurons of all layers, z their arguments, s readings of arguments by neurons (all
+three the same unless a neuron has two arguments or shares one), r rows, w = inputs + u entries of v.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ SPARSE = 512
 
 @dataclass(frozen=True, eq=False)
 class DualLines:
-    """Two lower and two upper lines per unstable neuron; `*_step` leads from the first to the second. Slopes and
-    `pre_*`, the intervals that the lines hold on, (z,) or (n, z); intercepts and `start*`, CROWN's positions, (u,) or
-    (n, u). The intercept fields of ReLU's lower lines are zero, those of curves are not used."""
+    """Two lower and two upper lines per unstable neuron; `*_step` leads from the first to the second. Slopes (s,) or
+    (n, s); `pre_*`, the intervals that the lines hold on, (z,) or (n, z); intercepts and `start*`, CROWN's positions,
+    (u,) or (n, u). The intercept fields of ReLU's lower lines are zero, those of curves are not used."""
 
     lower_slope: Tensor
     lower_slope_step: Tensor
@@ -72,7 +72,7 @@ class DualLines:
         lower = network.lower if lower is None else lower
         upper = network.upper if upper is None else upper
         columns = []
-        for layer, _, z in network.spans:
+        for layer, _, _, z in network.spans:
             columns.append(_layer_lines(layer.op, layer.pres(lower[..., z], upper[..., z])))
         if not columns:
             return cls(*(lower for _ in range(12)))
@@ -80,7 +80,7 @@ class DualLines:
 
     @cached_property
     def steepness(self) -> Tensor:
-        """The largest slope of the lines of every argument."""
+        """The largest slope of the lines of every reading."""
         ends = (self.lower_slope, self.lower_slope + self.lower_slope_step, self.upper_slope,
                 self.upper_slope + self.upper_slope_step)
         return torch.stack([end.abs() for end in ends]).amax(0)
@@ -193,7 +193,7 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class UsedLines:
-    """The lines at given parameters: slopes (n, z), intercepts (n, u), `below` None where all are 0; `*_gain` (n, u)
+    """The lines at given parameters: slopes (n, s), intercepts (n, u), `below` None where all are 0; `*_gain` (n, u)
     the derivatives of the intercepts by the positions, None without curves and products."""
 
     lower: Tensor
@@ -242,29 +242,53 @@ class DualProblem:
         return (torch.cat(neurons) if neurons else reach[:0]), rows, x
 
     @cached_property
-    def owner(self) -> Tensor | None:
-        """(z,): the neuron of every argument; None where that is its own number."""
-        net = self.network
-        if net.slots == net.unstable:
-            return None
-        return torch.cat([torch.arange(u.start, u.stop, device=net.row_bias.device).repeat(layer.arity)
-                          for layer, u, _ in net.spans])
+    def plain(self) -> bool:
+        """Every neuron reads one argument of its own: u, s and z are the same places."""
+        return all(layer.reads is None for layer in self.network.layers)
 
-    def to_arguments(self, x: Tensor) -> Tensor:
-        """(n, u) -> (n, z): every argument's neuron."""
-        return x if self.owner is None else x[:, self.owner]
+    @cached_property
+    def owner(self) -> Tensor:
+        """(s,): the neuron of every reading."""
+        parts = [torch.arange(span.u.start, span.u.stop).repeat(span.layer.arity) for span in self.network.spans]
+        return torch.cat(parts).to(self.network.row_bias.device)
 
-    def _to_neurons(self, x: Tensor) -> Tensor:
-        """(n, z) -> (n, u): the sum over every neuron's arguments."""
-        if self.owner is None:
+    @cached_property
+    def read(self) -> Tensor:
+        """(s,): the argument of every reading."""
+        parts = [torch.arange(layer.size, device=self.network.row_bias.device) + z.start if layer.reads is None
+                 else layer.reads.flatten() + z.start for layer, _, _, z in self.network.spans]
+        return torch.cat(parts)
+
+    def to_readings(self, x: Tensor) -> Tensor:
+        """(n, u) -> (n, s): every reading's neuron."""
+        return x if self.plain else x[..., self.owner]
+
+    def to_neurons(self, x: Tensor) -> Tensor:
+        """(n, s) -> (n, u): the sum over every neuron's readings."""
+        if self.plain:
             return x
         return x.new_zeros(*x.shape[:-1], self.network.unstable).index_add_(-1, self.owner, x)
+
+    def arguments_read(self, x: Tensor) -> Tensor:
+        """(n, z) -> (n, s): the argument of every reading."""
+        return x if self.plain else x[..., self.read]
+
+    def to_arguments(self, x: Tensor) -> Tensor:
+        """(n, u) -> (n, z), for marks of neurons that read one argument of their own; 0 elsewhere."""
+        if self.plain:
+            return x
+        alone = torch.cat([torch.full((span.layer.size,), span.layer.reads is None) for span in self.network.spans])
+        at = torch.cat([torch.arange(z.start, z.start + layer.size) for layer, _, _, z in self.network.spans
+                        if layer.reads is None] or [torch.zeros(0, dtype=torch.int64)]).to(x.device)
+        out = x.new_zeros(*x.shape[:-1], self.network.arguments)
+        out[..., at] = x[..., alone.to(x.device)]
+        return out
 
     def initial(self, weights: Tensor) -> DualParams:
         """CROWN's choice for subproblems with the given row weights (n, r)."""
         n, net = weights.shape[0], self.network
         alpha, upper = (side.expand(n, net.unstable).clone() for side in (self.lines.start, self.lines.start_upper))
-        return DualParams(alpha, upper, alpha.new_zeros(n, net.slots), weights.to(alpha.dtype))
+        return DualParams(alpha, upper, alpha.new_zeros(n, net.arguments), weights.to(alpha.dtype))
 
     def used_lines(self, params: DualParams, signs: Tensor | None) -> UsedLines:
         """The lines of every subproblem, splits applied."""
@@ -275,20 +299,20 @@ class DualProblem:
         return self._split(UsedLines(lower, None, lines.upper_slope, lines.upper_intercept), signs)
 
     def _smooth_lines(self, params: DualParams) -> UsedLines:
-        lines, inputs = self.lines, (self.to_arguments(params.alpha), self.to_arguments(params.upper))
+        lines, inputs = self.lines, (self.to_readings(params.alpha), self.to_readings(params.upper))
         slopes = [lines.lower_slope + inputs[0] * lines.lower_slope_step,
                   lines.upper_slope + inputs[1] * lines.upper_slope_step]
         heights = [lines.lower_intercept + params.alpha * lines.lower_intercept_step,
                    lines.upper_intercept + params.upper * lines.upper_intercept_step]
         gains = [lines.lower_intercept_step.expand_as(heights[0]).clone(),
                  lines.upper_intercept_step.expand_as(heights[1]).clone()]
-        for layer, u, z in self.network.spans:
+        for layer, u, s, z in self.network.spans:
             if isinstance(layer.op, Curve):
                 ends = (end if end.dim() == 2 else end.unsqueeze(0) for end in (lines.pre_lower, lines.pre_upper))
                 (pre,) = layer.pres(*(end[:, z] for end in ends))
                 for side, step in enumerate((lines.lower_slope_step, lines.upper_slope_step)):
-                    heights[side][:, u], point = support(layer.op, pre, slopes[side][:, z], side == 0)
-                    gains[side][:, u] = -point * step[..., z]
+                    heights[side][:, u], point = support(layer.op, pre, slopes[side][:, s], side == 0)
+                    gains[side][:, u] = -point * step[..., s]
         return UsedLines(slopes[0], heights[0], slopes[1], heights[1], *gains)
 
     def _split(self, used: UsedLines, signs: Tensor | None) -> UsedLines:
@@ -296,8 +320,8 @@ class DualProblem:
         if signs is None:
             return used
         split, exact = signs != 0, (signs > 0).to(used.lower.dtype)
-        cut, zero = self.to_arguments(split), torch.zeros_like(exact)
-        active = self.to_arguments(exact)
+        cut, zero = self.to_readings(split), torch.zeros_like(exact)
+        active = self.to_readings(exact)
         return replace(
             used, lower=torch.where(cut, active, used.lower), upper=torch.where(cut, active, used.upper),
             above=torch.where(split, zero, used.above),
@@ -320,12 +344,12 @@ class DualProblem:
             offset += cuts.offset(pull).sum(1)
         elif signs is not None:
             pull = params.beta * self.to_arguments(signs).to(params.beta.dtype)
-        for layer, u, z in reversed(net.spans):
-            if pull is None and layer.size >= SPARSE and layer.arity == 1:
+        for layer, u, s, z in reversed(net.spans):
+            if pull is None and layer.size >= SPARSE and layer.reads is None:
                 # Rows of neighbouring neurons of a convolution read few neurons: the others' coefficients are all 0.
                 some = form[:, layer.columns].any(0).nonzero().squeeze(1)
                 if 2 * some.numel() < layer.size:
-                    self._few(layer, some, form, offset, slopes, (used, u, z))
+                    self._few(layer, some, form, offset, slopes, (used, u, s, z))
                     continue
             a = form[:, layer.columns]
             positive = a.clamp(min=0)
@@ -335,45 +359,48 @@ class DualProblem:
                 offset += (positive * used.below[..., u]).sum(1)
             if layer.arity > 1:
                 positive, negative = positive.repeat(1, layer.arity), negative.repeat(1, layer.arity)
-            s = positive * used.lower[..., z]
-            s += negative * used.upper[..., z]
+            passed = positive * used.lower[..., s]
+            passed += negative * used.upper[..., s]
+            if layer.reads is not None:
+                passed = passed.new_zeros(len(passed), layer.bias.numel()).index_add_(1, layer.reads.flatten(), passed)
             if pull is not None:
-                s -= pull[:, z]
-            offset += s @ layer.bias
-            form[:, : layer.start].addmm_(s, layer.weight)
-            slopes[:, z] = s
+                passed -= pull[:, z]
+            offset += passed @ layer.bias
+            form[:, : layer.start].addmm_(passed, layer.weight)
+            slopes[:, z] = passed
         x = form[:, : net.inputs]
         bound = offset + x @ self.center - x.abs() @ self.radius
         return Pass(bound, form, slopes, offset, used)
 
     def _few(self, layer: CompactLayer, some: Tensor, form: Tensor, offset: Tensor, slopes: Tensor,
-             place: tuple[UsedLines, slice, slice]) -> None:
+             place: tuple[UsedLines, slice, slice, slice]) -> None:
         """One layer's part of `backward`, in place, for the listed neurons only."""
-        used, u, z = place
-        lower, upper = (line.expand(len(form), -1)[:, some + z.start] for line in (used.lower, used.upper))
+        used, u, s, z = place
+        lower, upper = (line.expand(len(form), -1)[:, some + s.start] for line in (used.lower, used.upper))
         below, above = (None if line is None else line.expand(len(form), -1)[:, some + u.start]
                         for line in (used.below, used.above))
         a = form[:, some + layer.start]
         positive = a.clamp(min=0)
         negative = a - positive
-        s = positive * lower + negative * upper
+        passed = positive * lower + negative * upper
         offset += (negative * above).sum(1)
         if below is not None:
             offset += (positive * below).sum(1)
-        offset += s @ layer.bias[some]
-        form[:, : layer.start].addmm_(s, layer.weight[some])
-        slopes[:, some + z.start] = s
+        offset += passed @ layer.bias[some]
+        form[:, : layer.start].addmm_(passed, layer.weight[some])
+        slopes[:, some + z.start] = passed
 
     def relaxed_values(self, done: Pass) -> tuple[Tensor, Tensor]:
         """(v (n, w), z (n, z)): the relaxed network at the minimising corner of `done`."""
         net, used = self.network, done.lines
         v, arguments = torch.empty_like(done.form), torch.empty_like(done.slopes)
         v[:, : net.inputs] = self.center - self.radius * torch.sign(done.form[:, : net.inputs])
-        for layer, u, z in net.spans:
+        for layer, u, s, z in net.spans:
             value = torch.addmm(layer.bias, v[:, : layer.start], layer.weight.T)
             on_lower = done.form[:, layer.columns] >= 0
             many = on_lower if layer.arity == 1 else on_lower.repeat(1, layer.arity)
-            y = torch.where(many, used.lower[..., z], used.upper[..., z]) * value
+            read = value if layer.reads is None else value[:, layer.reads.flatten()]
+            y = torch.where(many, used.lower[..., s], used.upper[..., s]) * read
             if layer.arity > 1:
                 y = y.reshape(len(y), layer.arity, -1).sum(1)
             shift = torch.zeros_like(used.above[..., u]) if used.below is None else used.below[..., u]
@@ -384,7 +411,7 @@ class DualProblem:
     def gain(self, z: Tensor, lower: bool, used: UsedLines) -> Tensor:
         """(n, u): what one unit of position raises the lower (upper) line of every neuron by, at the arguments z."""
         step = self.lines.lower_slope_step if lower else self.lines.upper_slope_step
-        return self._to_neurons(z * step) + (used.lower_gain if lower else used.upper_gain)
+        return self.to_neurons(self.arguments_read(z) * step) + (used.lower_gain if lower else used.upper_gain)
 
     def _start_charge(self, weight: Tensor, bias: Tensor) -> Tensor:
         """What rows (n, w), given instead of the network's own, lose while the layers' rows are added to them: (n,)."""
@@ -412,8 +439,8 @@ class DualProblem:
             pre = torch.maximum(self.network.lower.abs(), self.network.upper.abs()) + 1
             # The lines of a neuron are at most this far from 0, and so are the products that make them up.
             heights = done.lines.above.abs() + (0 if done.lines.below is None else done.lines.below.abs())
-            reach = self._to_neurons((self.lines.steepness + 1) * pre) + heights
-            unit = gamma(self.network.unstable + self.network.slots + 16, dtype)
+            reach = self.to_neurons((self.lines.steepness + 1) * self.arguments_read(pre)) + heights
+            unit = gamma(self.network.unstable + self.network.readings + 16, dtype)
             error = error + unit * (done.form[:, self.network.inputs :].abs() * reach).sum(1)
             error = error + unit * ((done.slopes.abs() + beta.abs()) * pre).sum(1) + underflow(dtype) * reach.sum(-1)
         error = error + gamma(len(self.network.layers) * 4 + 8, dtype) * (done.offset.abs() + done.bound.abs())

@@ -16,8 +16,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from verify.bounds.compact import CompactLayer, CompactNetwork, Compactor, Rows, widened_rows
+from verify.bounds.compact import Arguments, CompactLayer, CompactNetwork, Compactor
+from verify.bounds.crown import needs_bounds
 from verify.bounds.dual import AscentOptions, DualParams, DualProblem, ascend
+from verify.bounds.moves import source_of
 from verify.bounds.walk import Bounds, exact_by_intervals, forward, identity_rows
 from verify.budget import never
 from verify.errors import OutOfResources
@@ -127,49 +129,9 @@ def compact_root(graph: Graph, box: Interval, varying: Tensor, memory_bytes: int
     Raises `OutOfResources` when the collapsed network would not fit into `memory_bytes`, `TimeoutError` when
     `expired` says so between layers.
     """
-    compactor = Compactor(graph, box, varying, expired)
-    element = torch.finfo(graph.dtype).bits // 8
-    pending: dict[str, tuple[Tensor, Rows, Interval]] = {}  # inputs of the current node
-    whole: dict[str, tuple[Tensor, Rows, Interval]] = {}  # values of which every entry has its rows
-
-    def refine_node(node: Node, name: str, known: Bounds) -> Interval:
-        if expired():
-            raise TimeoutError
-        if name not in whole:
-            pending[name] = bounded_rows(node, name, known)
-            if not isinstance(node.op, Relu):
-                whole[name] = pending[name]
-        else:
-            indices, rows, pre = whole[name]
-            pending[name] = indices, widened_rows(rows, compactor.width), pre
-        if name == node.inputs[-1]:
-            found = [pending[each] for each in node.inputs]
-            compactor.add(node, [pre for _, _, pre in found], found[0][0],
-                          [widened_rows(rows, compactor.width) for _, rows, _ in found])
-        return pending[name][2]
-
-    def bounded_rows(node: Node, name: str, known: Bounds) -> tuple[Tensor, Rows, Interval]:
-        compactor.charge_until(name, known)
-        pre = known[name]
-        indices = compactor.candidates(node, pre)
-        if indices.numel() == 0:
-            nothing = pre.lower.new_zeros(0)
-            return indices, (nothing.new_zeros(0, compactor.width), nothing, nothing), pre
-        needed = 3 * element * indices.numel() * (compactor.width + indices.numel())
-        if needed > memory_bytes:
-            raise OutOfResources(
-                f"node {node.name!r} has {indices.numel()} unstable neurons; their linear bounds need "
-                f"{needed >> 20} MiB, more than the {memory_bytes >> 20} MiB allowed"
-            )
-        parts = compactor.pre_rows(name, indices)
-        if not exact_by_intervals(graph, name):
-            prefix = compactor.network(*(p[:0] for p in parts))
-            chunk = max(1, memory_bytes // (16 * element * max(1, prefix.width)))
-            found = both_sides(prefix, *parts, chunk=min(chunk, WIDE_ROWS if prefix.width >= WIDE else 4096))
-            pre = _scatter(pre, indices, found)
-        return indices, parts, pre
-
-    bounds = forward(graph, box, refine_node)
+    builder = _RootBuilder(graph, box, Compactor(graph, box, varying, expired), memory_bytes)
+    bounds = forward(graph, box, builder.refine)
+    compactor = builder.compactor
     compactor.charge_until(graph.output, bounds)
     size = graph[graph.output].shape
     rows = identity_rows(size, torch.arange(size[0], device=box.lower.device), (1.0,), box.lower)
@@ -178,6 +140,103 @@ def compact_root(graph: Graph, box: Interval, varying: Tensor, memory_bytes: int
     # Interval arithmetic is sometimes ahead of CROWN; both are rigorous.
     row_lower = torch.maximum(row_lower, bounds[graph.output].lower.flatten())
     return Root(bounds, network, row_lower)
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """What is known of one value's entries: `place` (entries,) int64, the row of each in `arguments`, or -1."""
+
+    place: Tensor
+    arguments: Arguments
+
+
+class _RootBuilder:
+    """Bounds the inputs of nonlinear nodes one after the other and appends their neurons. Lives for one root."""
+
+    def __init__(self, graph: Graph, box: Interval, compactor: Compactor, memory_bytes: int) -> None:
+        self.graph, self.box, self.compactor, self.memory_bytes = graph, box, compactor, memory_bytes
+        self.tables: dict[str, _Table] = {}
+        self.reads: dict[str, tuple[str, Tensor]] = {}  # of the current node's inputs
+
+    def refine(self, node: Node, name: str, known: Bounds) -> Interval:
+        """The interval of input `name`; with the last input, the node's neurons are appended."""
+        if self.compactor.expired():
+            raise TimeoutError
+        if isinstance(node.op, Relu):
+            return self._relu(node, name, known)
+        source, index = source_of(self.graph, name)
+        self._extend(node, source, index.unique(), known)
+        table = self.tables[source]
+        self.reads[name] = source, index
+        rows = table.place[index]
+        pre = _met(known[name], table.arguments.lower[rows], table.arguments.upper[rows])
+        if name == node.inputs[-1]:
+            self._append(node)
+        return pre
+
+    def _relu(self, node: Node, name: str, known: Bounds) -> Interval:
+        self.compactor.charge_until(name, known)
+        pre = known[name]
+        indices = needs_bounds(node, pre)
+        nothing = pre.lower.new_zeros(0)
+        rows = nothing.new_zeros(0, self.compactor.width), nothing, nothing
+        if indices.numel():
+            found = self._bounded(node, name, indices, pre)
+            rows, pre = found.rows, _scatter(pre, indices, Interval(found.lower, found.upper))
+        self.compactor.add_relu(node, pre, indices, rows)
+        return pre
+
+    def _extend(self, node: Node, source: str, needed: Tensor, known: Bounds) -> None:
+        """Rows and bounds of the `needed` flat entries of `source`, as far as there are none yet."""
+        self.compactor.charge_until(source, known)
+        table, pre = self.tables.get(source), known[source]
+        place = table.place if table else torch.full((pre.lower[0].numel(),), -1, device=needed.device)
+        missing = needed[place[needed] < 0]
+        if not missing.numel():
+            return
+        found = self._bounded(node, source, missing, pre)
+        before = table.arguments.lower.numel() if table else 0
+        place = place.index_copy(0, missing, torch.arange(before, before + missing.numel(), device=needed.device))
+        parts = [table.arguments, found] if table else [found]
+        self.tables[source] = _Table(place, Arguments.cat(parts, self.compactor.width))
+        known[source] = _scatter(pre, missing, Interval(found.lower, found.upper))
+
+    def _append(self, node: Node) -> None:
+        """The neurons of `node`, which read the arguments that `reads` tells, each argument taken once."""
+        wanted: dict[str, Tensor] = {}
+        for source, index in (self.reads[name] for name in node.inputs):
+            wanted[source] = torch.cat([wanted[source], index]).unique() if source in wanted else index.unique()
+        first, starts, parts = 0, {}, []
+        for source, entries in wanted.items():
+            table = self.tables[source]
+            starts[source] = first
+            parts.append(table.arguments[table.place[entries]])
+            first += entries.numel()
+        reads = [torch.searchsorted(wanted[source], index) + starts[source]
+                 for source, index in (self.reads[name] for name in node.inputs)]
+        self.compactor.add(node, Arguments.cat(parts, self.compactor.width), reads)
+
+    def _bounded(self, node: Node, name: str, indices: Tensor, pre: Interval) -> Arguments:
+        """Rows and CROWN bounds of flat entries of node `name`, met with its interval."""
+        element, width = torch.finfo(self.graph.dtype).bits // 8, self.compactor.width
+        needed = 3 * element * indices.numel() * (width + indices.numel())
+        if needed > self.memory_bytes:
+            raise OutOfResources(
+                f"node {node.name!r} has {indices.numel()} unstable neurons; their linear bounds need "
+                f"{needed >> 20} MiB, more than the {self.memory_bytes >> 20} MiB allowed")
+        rows = self.compactor.pre_rows(name, indices)
+        lower, upper = pre.lower.flatten()[indices], pre.upper.flatten()[indices]
+        if exact_by_intervals(self.graph, name):
+            return Arguments(rows, lower, upper)
+        prefix = self.compactor.network(*(part[:0] for part in rows))
+        chunk = max(1, self.memory_bytes // (16 * element * max(1, width)))
+        found = both_sides(prefix, *rows, chunk=min(chunk, WIDE_ROWS if width >= WIDE else 4096))
+        met = Interval(lower, upper).meet(found)
+        return Arguments(rows, met.lower, met.upper)
+
+
+def _met(pre: Interval, lower: Tensor, upper: Tensor) -> Interval:
+    return pre.meet(Interval(lower.reshape(pre.lower.shape), upper.reshape(pre.upper.shape)))
 
 
 def _scatter(pre: Interval, indices: Tensor, found: Interval) -> Interval:
@@ -237,11 +296,11 @@ def drop_stable(network: CompactNetwork) -> CompactNetwork:
     for layer, (weight, bias, error) in zip(network.layers, rows, strict=False):
         keep = kept[layer.columns]
         if bool(keep.any()):
-            slots = keep.repeat(layer.arity)
+            rows_kept = keep if layer.reads is None else torch.ones_like(bias, dtype=torch.bool)
             layers.append(replace(
-                layer, neurons=layer.neurons[keep], start=start, weight=weight[slots][:, kept[: layer.start]],
-                bias=bias[slots], error=error[slots], lower=layer.lower[slots], upper=layer.upper[slots],
-            ))
+                layer, neurons=layer.neurons[keep], start=start, weight=weight[rows_kept][:, kept[: layer.start]],
+                bias=bias[rows_kept], error=error[rows_kept], lower=layer.lower[rows_kept],
+                upper=layer.upper[rows_kept]))
             start += layers[-1].size
     weight, bias, error = rows[-1]
     return replace(network, layers=tuple(layers), row_weight=weight[:, kept], row_bias=bias, row_error=error)

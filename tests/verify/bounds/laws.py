@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.verify.bounds.networks import ALL, boxes, directions, low_points, slack
+from verify.bounds.compact import CompactLayer, CompactNetwork
 from verify.bounds.ibp import ibp
 from verify.bounds.root import Root, compact_root
 from verify.bounds.walk import Bounds, Charges, charges
@@ -90,3 +91,22 @@ def row_minima(graph: Graph, box: Interval) -> Tensor:
 
 def move(box: Interval, device: str) -> Interval:
     return Interval(box.lower.to(device), box.upper.to(device))
+
+
+def arguments(graph: Graph, network: CompactNetwork, x: Tensor) -> Tensor:
+    """The values (k, z) of all arguments at x."""
+    names = {name for layer in network.layers for name in graph[layer.node].inputs}
+    values = graph.values(x, names)
+    return torch.cat([read_by(layer, [values[name].flatten(1) for name in graph[layer.node].inputs])
+                      for layer in network.layers] or [x.flatten(1)[:, :0]], 1)
+
+
+def read_by(layer: CompactLayer, inputs: list[Tensor]) -> Tensor:
+    """The arguments (k, z) of a layer, from the values (k, entries) of its node's inputs."""
+    if layer.reads is None:
+        return inputs[0][:, layer.neurons]
+    z = inputs[0].new_full((inputs[0].shape[0], layer.bias.numel()), torch.nan)
+    for value, each in zip(inputs, layer.reads, strict=True):
+        z[:, each] = value
+    assert not bool(z.isnan().any())
+    return z

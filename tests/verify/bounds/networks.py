@@ -31,6 +31,7 @@ from verify.ops import (
     Sqrt,
     Sum,
     Tanh,
+    Transpose,
 )
 from verify.sets import Interval
 
@@ -125,6 +126,21 @@ def product(seed: int = 0) -> Graph:
     return b.graph(b.add(Add(), b.dense(b.add(Relu(), second), 4, 2), b.dense("x", 3, 2)))
 
 
+def attention(seed: int = 0) -> Graph:
+    """All products of three queries with three keys, read by moves, their softmax, and sums with values."""
+    b = Builder((1, 3), seed)
+    query, key = b.dense("x", 3, 3), b.add(Reshape((3, 1)), b.add(Transpose((1, 0)), b.dense("x", 3, 3)))
+    pairs = torch.arange(9)
+    scores = b.add(Product(), b.add(Gather(pairs // 3), query), b.add(Gather(pairs % 3), key))
+    rows = b.add(Reshape((3, 3)), scores)
+    left, right = torch.arange(27) // 9 * 3 + torch.arange(27) % 3, torch.arange(27) // 3
+    ends = (b.add(Gather(index.reshape(3, 3, 3)), rows) for index in (left, right))
+    gaps = b.add(Add((1, -1)), *ends)
+    weights = b.add(Reciprocal(), b.add(Sum((2,)), b.add(Exp(), gaps)))
+    mixed = b.add(Product(), b.add(Reshape((9,)), weights), b.add(Gather(pairs % 3), b.dense("x", 3, 3)))
+    return b.graph(b.dense(b.add(Reshape((1, 9)), mixed), 9, 2))
+
+
 def curves(seed: int = 0) -> Graph:
     """Sines, squares, an exponential, a quotient and a square root, some reading the same value."""
     b = Builder((1, 3), seed)
@@ -163,7 +179,7 @@ def stable(seed: int = 0) -> Graph:
 RELU = {"mlp": mlp, "conv": conv, "residual": residual, "maximum": maximum, "affine": affine, "stable": stable}
 ALL = {
     **RELU, "sigmoid": lambda seed=0: mlp(seed, act=Sigmoid()), "tanh": lambda seed=0: mlp(seed, act=Tanh()),
-    "joined": joined, "mixed": mixed, "product": product, "curves": curves, "identity": identity, "constant": constant,
+    "joined": joined, "mixed": mixed, "product": product, "curves": curves, "attention": attention, "identity": identity, "constant": constant,
 }
 
 

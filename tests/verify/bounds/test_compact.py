@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.verify.bounds.laws import roots
+from tests.verify.bounds.laws import read_by, roots
 from tests.verify.bounds.networks import ALL, boxes, mlp
 from verify.bounds.compact import Compactor
 from verify.bounds.root import compact_root
@@ -14,7 +14,8 @@ def compact_values(network, x):
     for layer in network.layers:
         z = v @ layer.weight.double().T + layer.bias.double()
         pre.append(z)
-        v = torch.cat([v, layer.op.evaluate(*z.chunk(layer.arity, 1))], 1)
+        read = [z] if layer.reads is None else [z[:, each] for each in layer.reads]
+        v = torch.cat([v, layer.op.evaluate(*read)], 1)
     rows = v @ network.row_weight.double().T + network.row_bias.double()
     return rows, (torch.cat(pre, 1) if pre else v[:, :0])
 
@@ -46,7 +47,7 @@ def test_each_row_is_exact_within_its_error_at_the_true_activations():
         for network in (root.network, root.network.to(dtype=torch.float64).to(dtype=torch.float32)):
             v = x.flatten(1)[:, network.varying]
             for layer in network.layers:
-                truth = torch.cat([values[read].flatten(1)[:, layer.neurons] for read in graph[layer.node].inputs], 1)
+                truth = read_by(layer, [values[read].flatten(1) for read in graph[layer.node].inputs])
                 z = v @ layer.weight.double().T + layer.bias.double()
                 assert bool(((z - truth).abs() <= layer.error.double() + 1e-13).all()), what
                 assert bool((layer.lower.double() <= truth).all() and (truth <= layer.upper.double()).all()), what

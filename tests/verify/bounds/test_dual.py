@@ -4,7 +4,7 @@ from itertools import product
 import pytest
 import torch
 
-from tests.verify.bounds.laws import assert_below, roots, row_minima
+from tests.verify.bounds.laws import arguments, assert_below, roots, row_minima
 from tests.verify.bounds.networks import ALL, RELU
 from tests.verify.bounds.test_compact import compact_values
 from verify.bounds.dual import AscentOptions, Cuts, DualLines, DualParams, DualProblem, ascend, project_to_simplex
@@ -20,7 +20,7 @@ def random_params(problem, n, generator, wild=False):
     def draw(*shape):
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
 
-    z = problem.network.slots
+    z = problem.network.arguments
     alpha, upper, beta, weights = draw(n, u), draw(n, u), draw(n, z) ** 3 * 2, draw(n, r) + 0.01
     if wild:
         alpha, upper, beta = 3 * alpha - 1, 3 * upper - 1, 2 * beta - 1
@@ -33,14 +33,6 @@ def random_signs(network, n, generator):
                      or [torch.zeros(0, dtype=torch.bool)])
     signs = torch.randint(-1, 2, (n, network.unstable), generator=generator) * relu
     return (signs * (torch.rand(n, network.unstable, generator=generator) < 0.5)).to(torch.int8)
-
-
-def arguments(graph, network, x):
-    """The values (k, z) of all arguments at x."""
-    names = {name for layer in network.layers for name in graph[layer.node].inputs}
-    values = graph.values(x, names)
-    return torch.cat([values[name].flatten(1)[:, layer.neurons]
-                      for layer in network.layers for name in graph[layer.node].inputs] or [x.flatten(1)[:, :0]], 1)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -66,7 +58,7 @@ def test_cut_bounds_hold_on_the_points_of_the_cut(name):
         x = box.sample(300, generator)
         truth, pre = graph.evaluate(x), arguments(graph, network, x)
         whole = DualProblem.of(network)
-        low, high = (torch.full((20, network.slots), side * torch.inf, dtype=torch.float64) for side in (-1, 1))
+        low, high = (torch.full((20, network.arguments), side * torch.inf, dtype=torch.float64) for side in (-1, 1))
         at = pre[:20]
         share = torch.rand(at.shape, generator=generator, dtype=torch.float64)
         kind = torch.randint(0, 4, at.shape, generator=generator)
