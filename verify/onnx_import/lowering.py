@@ -80,6 +80,15 @@ def minimum(call: Call, a: Variable, b: Variable) -> Variable:
     return call.add(Add((1, -1)), a, over, roundings=None)
 
 
+def within(call: Call, x: Variable, low: float, high: float) -> Variable:
+    """x, of which every value is known to lie in [low, high]: high - relu((high - low) - relu(x - low)), exactly x.
+
+    Wider intervals of x come out cut to [low, high]; others leave both ReLUs stable."""
+    above = call.add(Relu(), affine(call, x, shift=-low, roundings=None))
+    room = call.add(Relu(), affine(call, above, scale=-1.0, shift=high - low, roundings=None))
+    return affine(call, room, scale=-1.0, shift=high, roundings=None)
+
+
 def largest(call: Call, x: Variable, stacked: np.ndarray) -> Variable:
     """Maximum over the first axis of `stacked` (k, *shape), flat indices into x, as a balanced tree.
 

@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 import torch
 
+from verify.bounds.walk import forward
 from verify.errors import ShapeMismatch, UnsupportedOperator
 from verify.graph import Graph
 from verify.onnx_import.call import Builder, Call
-from verify.onnx_import.lowering import affine, broadcast, largest, linear_map, maximum, pad_with, swap_last
+from verify.onnx_import.lowering import (
+    affine,
+    broadcast,
+    largest,
+    linear_map,
+    maximum,
+    pad_with,
+    swap_last,
+    within,
+)
 from verify.ops import Input
+from verify.sets import Interval
 
 
 def call(*shape: int) -> Call:
@@ -40,6 +51,18 @@ def test_maxima():
     stacked = np.array([[0], [3], [1], [4], [2]])
     for k in range(5):
         assert value(c, largest(c, c.variable(0), stacked), *(-7 - abs(i - k) for i in range(5))) == [-7]
+
+
+def test_known_limits_are_no_change():
+    """Intervals are cut to them, even where nothing else is known."""
+    c = call(3)
+    y = within(c, c.variable(0), -1.0, 2.0)
+    assert value(c, y, -1, 0.5, 2) == [-1, 0.5, 2]
+    for size in (10.0, torch.inf):
+        wide = torch.full((1, 3), size, dtype=torch.float64)
+        found = forward(Graph(tuple(c.builder.nodes), y.name), Interval(-wide, wide))[y.name]
+        assert torch.allclose(found.lower, torch.full_like(wide, -1)) and torch.allclose(
+            found.upper, torch.full_like(wide, 2))
 
 
 def test_padding_and_cutting():

@@ -5,6 +5,11 @@
 LayerNormalization (Ba et al. 2016), InstanceNormalization (Ulyanov et al. 2016), GroupNormalization (Wu and He 2018),
 MeanVarianceNormalization and, without the mean, RMSNormalization (Zhang and Sennrich 2019). The mean is linear, the
 variance a sum of squares, whose interval is not negative, root and quotient together one curve, v^(-1/2).
+
+The factors of the product depend on each other: n values of mean 0 and mean square 1 are at most sqrt(n - 1), since
+x_i^2 = (sum_(j != i) x_j)^2 <= (n - 1) sum_(j != i) x_j^2 (Cauchy), and without the mean at most sqrt(n). Where the
+intervals of the factors do not show it, the product is cut there: a box that does not exclude a constant input would be
+multiplied by epsilon^(-1/2) in every layer.
 """
 
 from __future__ import annotations
@@ -13,17 +18,19 @@ import math
 
 from verify.errors import ShapeMismatch
 from verify.onnx_import.call import Call, Known, Value, Variable
-from verify.onnx_import.lowering import affine, plus, times
+from verify.onnx_import.lowering import affine, plus, times, within
 from verify.onnx_import.registry import importer
 from verify.ops import Power, Reciprocal, Sqrt, Sum
 
 # What MeanVarianceNormalization adds to the deviation, by its definition.
 TINY_DEVIATION = 1e-9
+OUTWARD = 1 + 1e-9
+"""Limits are widened by this, so that what an evaluation in float64 rounds is not cut."""
 
 
 def _average(call: Call, x: Variable, axes: tuple[int, ...], shift: float | None = None) -> Variable:
     """The mean over the axes, which stay with size 1, plus a constant."""
-    return affine(call, call.add(Sum(axes), x), scale=1 / math.prod(x.shape[k] for k in axes), shift=shift)
+    return affine(call, call.add(Sum(axes), x), scale=1 / _count(x, axes), shift=shift)
 
 
 def _standardised(call: Call, x: Variable, axes: tuple[int, ...]) -> tuple[Variable, Variable, Variable]:
@@ -32,7 +39,17 @@ def _standardised(call: Call, x: Variable, axes: tuple[int, ...]) -> tuple[Varia
     centred = plus(call, x, mean, sign=-1)
     variance = _average(call, times(call, centred, centred), axes, call.attribute("epsilon", 1e-5))
     inverse = call.add(Power(-0.5), variance)
-    return times(call, centred, inverse), mean, inverse
+    return _bounded(call, times(call, centred, inverse), _count(x, axes) - 1), mean, inverse
+
+
+def _bounded(call: Call, y: Variable, square: int) -> Variable:
+    """y, of which the squares are at most `square`."""
+    limit = math.sqrt(square) * OUTWARD
+    return within(call, y, -limit, limit)
+
+
+def _count(x: Variable, axes: tuple[int, ...]) -> int:
+    return math.prod(x.shape[k] for k in axes)
 
 
 def _scaled(call: Call, y: Variable, shape: tuple[int, ...]) -> Variable:
@@ -64,8 +81,10 @@ def layer_normalization(call: Call) -> tuple[Variable, ...]:
 @importer("RMSNormalization")
 def rms_normalization(call: Call) -> Variable:
     x = call.variable(0)
-    square = _average(call, times(call, x, x), _trailing(call, x), call.attribute("epsilon", 1e-5))
-    return times(call, times(call, x, call.add(Power(-0.5), square)), call.value(1))
+    axes = _trailing(call, x)
+    square = _average(call, times(call, x, x), axes, call.attribute("epsilon", 1e-5))
+    y = times(call, x, call.add(Power(-0.5), square))
+    return times(call, _bounded(call, y, _count(x, axes)), call.value(1))
 
 
 @importer("InstanceNormalization")
@@ -107,4 +126,5 @@ def mean_variance_normalization(call: Call) -> Variable:
     axes = tuple(sorted(call.axis(axis, x.rank) for axis in call.attribute("axes", [0, 2, 3])))
     centred = plus(call, x, _average(call, x, axes), sign=-1)
     deviation = call.add(Sqrt(), _average(call, times(call, centred, centred), axes))
-    return times(call, centred, call.add(Reciprocal(), affine(call, deviation, shift=TINY_DEVIATION)))
+    y = times(call, centred, call.add(Reciprocal(), affine(call, deviation, shift=TINY_DEVIATION)))
+    return _bounded(call, y, _count(x, axes) - 1)

@@ -45,7 +45,7 @@ def product(call: Call, a: Variable, b: Variable, trans_a: bool = False, trans_b
 def _times(call: Call, x: Variable, weight: np.ndarray) -> Variable:
     """x @ weight."""
     if weight.ndim > 2:
-        return linear_map(call, x, lambda values: values @ weight, np.matmul(np.empty(x.shape), weight).shape)
+        return linear_map(call, x, lambda values: values @ weight, np.matmul(np.zeros(x.shape), weight).shape)
     matrix = weight.reshape(len(weight), -1)
     y = call.add(Linear(call.tensor(matrix.T.copy())), x)
     return y if weight.ndim == 2 else call.reshape(y, y.shape[:-1])
@@ -54,7 +54,7 @@ def _times(call: Call, x: Variable, weight: np.ndarray) -> Variable:
 def _times_left(call: Call, weight: np.ndarray, x: Variable) -> Variable:
     """weight @ x = (x^T weight^T)^T."""
     if weight.ndim > 2:
-        return linear_map(call, x, lambda values: np.matmul(weight, values), np.matmul(weight, np.empty(x.shape)).shape)
+        return linear_map(call, x, lambda values: np.matmul(weight, values), np.matmul(weight, np.zeros(x.shape)).shape)
     matrix = call.tensor(weight.reshape(-1, weight.shape[-1]))
     if x.rank == 1:
         y = call.add(Linear(matrix), x)

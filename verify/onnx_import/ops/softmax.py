@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from verify.onnx_import.call import Call, Variable
-from verify.onnx_import.lowering import affine
+from verify.onnx_import.lowering import affine, within
 from verify.onnx_import.registry import importer
 from verify.ops import Add, Concat, Exp, Log, Product, Reciprocal, Sigmoid, Softplus, Sum
 
@@ -69,7 +69,10 @@ def _from_first(call: Call, x: Variable, entries: np.ndarray, logarithm: bool) -
     weights = call.add(Exp(), ahead)
     first = _share(call, _mass(call, weights), logarithm)
     spread = call.expand(first, rest.shape)
-    others = call.add(Add(), ahead, spread) if logarithm else call.add(Product(), weights, spread)
+    if logarithm:
+        others = call.add(Add(), ahead, spread)
+    else:
+        others = within(call, call.add(Product(), weights, spread), 0.0, 1.0)
     return call.add(Concat(entries.ndim - 1), first, others)
 
 

@@ -191,12 +191,22 @@ def test_softmax_is_a_probability_however_far_logits_are_apart(far):
         assert bool(((found.lower >= -1e-300) & (found.upper <= 1 + 1e-12)).all())
 
 
-def test_layer_norm_of_values_that_may_all_be_equal_is_bounded():
-    """The variance is at least epsilon, whatever the interval."""
-    graph = imported(single("LayerNormalization", (1, 4), [np.ones(4)], opset=17)).graph
-    box = Interval(torch.full((1, 1, 4), -1e3, dtype=torch.float64), torch.full((1, 1, 4), 1e3, dtype=torch.float64))
-    found = forward(graph, box)[graph.output]
-    assert bool(torch.isfinite(found.lower).all() and torch.isfinite(found.upper).all())
+@pytest.mark.parametrize("proto, limit", [
+    (single("LayerNormalization", (1, 5), [np.ones(5)], opset=17), 2),
+    (single("RMSNormalization", (1, 4), [np.ones(4)], opset=23), 2),
+    (single("InstanceNormalization", (1, 2, 5), [np.ones(2), np.zeros(2)]), 2),
+    (single("Softmax", (1, 70)), 1),
+], ids=lambda case: case.graph.node[0].op_type if isinstance(case, ModelProto) else "")
+def test_normalised_values_are_bounded_whatever_the_box(proto, limit):
+    """Also where all values may be equal, so that the variance is only known to be at least 0."""
+    graph = imported(proto).graph
+    end = torch.full((1, *graph.input.shape), 300.0, dtype=torch.float64)
+    for bounds in (forward(graph, Interval(-end, end)), crown_bounds(graph, Interval(-end, end))):
+        found = bounds[graph.output]
+        assert found.magnitude.max() < limit + 1e-6
+        points = end * torch.cat([torch.eye(end.numel()), -torch.eye(end.numel())]).reshape(-1, *graph.input.shape)
+        values = graph.evaluate(points.double())
+        assert bool(((found.lower <= values) & (values <= found.upper)).all())
 
 
 @pytest.mark.parametrize(
