@@ -71,6 +71,18 @@ def test_bounds_contain_the_differences(name, size):
     assert bool((root.row_lower <= least[1] + 1e-12 * (1 + least[1].abs())).all())
 
 
+@pytest.mark.parametrize("name", ["mlp", "conv", "residual", "tanh"])
+def test_bounds_in_float32_contain_the_differences(name):
+    """Of the networks as they are in float64: the rounding of weights and of their differences is charged."""
+    first = ALL[name](5)
+    second = disturbed(first, 1e-3)
+    whole = simplify(couple(first, second)).to(dtype=torch.float32)
+    box, rows = boxes(whole, radii=(0.02, 0.5)), difference_rows(whole[whole.output].shape[0] // 2)
+    bound, _ = crown(whole, box, rows.float(), charges=charges(whole, ibp(whole, box)))
+    least = low_points(merge(first, second), box, rows[0])
+    assert bool((bound.double() <= least).all()) and bool(torch.isfinite(bound).all())
+
+
 @pytest.mark.parametrize("act", [Relu(), Tanh()], ids=lambda act: type(act).__name__)
 def test_coupling_is_far_tighter_for_close_networks(act):
     first = mlp(4, (3, 20, 20, 20, 2), act)
