@@ -124,14 +124,18 @@ def _check_pair(a: Node, b: Node) -> None:
         return
     for entry in dataclasses.fields(a.op):
         one, other = getattr(a.op, entry.name), getattr(b.op, entry.name)
-        if _is_weight(a.op, entry.name, one) or _is_weight(b.op, entry.name, other):
+        if _is_weight(a.op, one) or _is_weight(b.op, other):
             continue
         if not _same(one, other):
             raise Unpaired(f"{where} ({type(a.op).__name__}) differ in {entry.name}")
 
 
-def _is_weight(op: Op, name: str, value: object) -> bool:
-    return isinstance(op, WEIGHTED) and isinstance(value, Tensor) and value.is_floating_point()
+def _is_weight(op: Op, value: object) -> bool:
+    return isinstance(op, WEIGHTED) and _holds_numbers(value)
+
+
+def _holds_numbers(value: object) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 class _Coupling:
@@ -191,7 +195,10 @@ class _Coupling:
 
     def _linear(self, node: Node, partner: Node, inner: list[str | None]) -> str | None:
         name, op = DIFFERENCE + node.name, node.op
+        same = op is partner.op or (self.exact and equal(op, partner.op))
         if not isinstance(op, WEIGHTED):
+            if not same and any(_holds_numbers(getattr(op, entry.name)) for entry in dataclasses.fields(op)):
+                raise Unpaired(f"node {node.name!r}: differences of the weights of {type(op).__name__} are not known")
             if all(d is None for d in inner):
                 return None
             if isinstance(op, Add):
@@ -199,7 +206,6 @@ class _Coupling:
                 return self.add(name, Add(signs), read)
             return self.add(name, without_offset(op, node), tuple(
                 self.difference(source, node.name) for source in node.inputs))
-        same = op is partner.op or (self.exact and equal(op, partner.op))
         if isinstance(op, Affine) and inner[0] is not None and not same and op.scale is partner.op.scale is None:
             return self.add(name, shift_change(op, partner.op), (inner[0],))
         parts = []
@@ -260,7 +266,7 @@ def change(node: Node, partner: Node) -> Change:
     for entry in dataclasses.fields(a):
         one, other = getattr(a, entry.name), getattr(b, entry.name)
         if entry.name.endswith("_magnitude") or not (
-                _is_weight(a, entry.name, one) or _is_weight(b, entry.name, other)):
+                _is_weight(a, one) or _is_weight(b, other)):
             continue
         neutral = 1.0 if entry.name == "scale" else 0.0
         one, other = (torch.tensor(neutral).double() if value is None else value for value in (one, other))

@@ -1,6 +1,6 @@
 """The coupled graph is both networks: at points, and in its bounds, which see the difference."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from verify.bounds.walk import charges
 from verify.errors import BrokenInvariant, ShapeMismatch
 from verify.graph import Node
 from verify.onnx_import.simplify import simplify
-from verify.ops import Add, Affine, Constant, Gather, Input, Linear, Relu, Reshape, Tanh
+from verify.ops import Add, Affine, Constant, Gather, Input, Linear, Relu, Reshape, Sum, Tanh
 from verify.ops.difference import Change, Difference
 from verify.pairs.couple import Unpaired, couple, match, merge
 from verify.pairs.tie import SHARED, Tie
@@ -195,3 +195,17 @@ def test_a_constant_partner_of_another_value():
 
     whole = couple(graph(1.0), graph(1.5))
     assert torch.allclose(whole.evaluate(torch.zeros(1, 1, 3).double()), torch.tensor([[1.0] * 3 + [1.5] * 3]).double())
+
+
+def test_weights_of_unknown_operators_are_not_paired():
+    @dataclass(frozen=True, eq=False)
+    class Scaled(Sum):
+        weight: torch.Tensor = None
+
+    weight = torch.ones(3).double()
+    first, copied = builder(Scaled((1,), weight)), builder(Scaled((1,), weight.clone()))
+    assert couple(first, first).nodes
+    with pytest.raises(Unpaired, match="weights of Scaled"):
+        couple(first, copied)
+    with pytest.raises(Unpaired, match="differ in weight"):
+        couple(first, builder(Scaled((1,), 2 * weight)))
