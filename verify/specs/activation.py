@@ -106,7 +106,7 @@ def mine(model: Model, samples: Array, label: int, share: float = 1.0, layers: S
     on = (of_class > 0).mean(0)
     states = np.where(on >= share, ACTIVE, np.where(1 - on >= share, INACTIVE, FREE))
     found, begin = [], 0
-    for name, port in zip(names, exposed.outputs[1:], strict=True):
+    for name, port in zip(names, exposed.outputs[len(network.outputs):], strict=True):
         found.append((name, states[begin : begin + port.size].reshape(port.shape)))
         begin += port.size
     return Pattern(tuple(found))

@@ -25,11 +25,12 @@ from verify.errors import InvalidInput, ShapeMismatch
 from verify.onnx_import import Network, from_bytes, load_network
 from verify.onnx_import.module import from_module
 from verify.pipeline import Problem, solve
-from verify.query import Case, Query, Spec
+from verify.query import Case, LinearConstraint, Query, Spec
 from verify.result import Result, Stats, Verdict, Witness
 from verify.semantics import stated
 from verify.specs.outputs import Wanted
-from verify.specs.region import Region
+from verify.specs.region import Region, Rows, scaled
+from verify.specs.support import gradients
 from verify.specs.surgery import only_input
 
 Model = str | Path | bytes | nn.Module | Network
@@ -114,12 +115,24 @@ def ask(model: Model, region: Region, wanted: Wanted, *, example_input: Tensor |
     network = original if region.front is None else region.front.attach(original)
     for attachment in region.attachments:
         network = attachment.attach(network)
-    whole, cases = math.prod(network.output_shape), []
+    whole = math.prod(network.output_shape)
+    slopes = [[] if region.ball is None else gradients(original.graph, region.ball.centre, disjunct)
+              for disjunct in unsafe]
+    cases = []
     for piece in region.pieces:
         rows = tuple(region.placed(row, outputs, whole) for row in piece.rows)
-        cases.append(Case(piece.box, tuple((*disjunct, *rows) for disjunct in unsafe)))
+        cases.append(Case(piece.box, tuple((*disjunct, *_premises(region, rows, along))
+                                           for disjunct, along in zip(unsafe, slopes, strict=True))))
     spec = Spec(cases[0].box.lower.size, whole, tuple(cases), region.name, region.monomials)
     return Asked(network, spec, region, original)
+
+
+def _premises(region: Region, rows: Rows, along: list[tuple[LinearConstraint, np.ndarray]]) -> Rows:
+    """The rows of a piece as one disjunct reads them."""
+    if region.ball is None:
+        return rows
+    factor = region.ball.factor([g for _, g in along])
+    return (*(region.ball.straightened(h, g) for h, g in along), *(scaled(row, factor) for row in rows))
 
 
 def loaded(model: Model, shape: tuple[int, ...], example_input: Tensor | None = None) -> Network:

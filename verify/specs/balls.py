@@ -8,7 +8,8 @@ as the box around it and, for q = 2 and 1, a row in every disjunct:
     sum_i |x_i - c_i|                <=  eps          a further output (`verify.specs.distance`)
 
 A bound takes a multiplier w >= 0 of the row. Tangents t_i = c_i - A_i / (2 w) of the squares and w = ||A||_2 / (2 eps)
-give the dual norm:  min A x = A c - eps ||A||_2.  Membership of a witness is decided on rationals.
+give the dual norm:  min A x = A c - eps ||A||_2.  Half-spaces along the gradients come with the rows
+(`verify.specs.support`). Membership of a witness is decided on rationals.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from verify.query import InputBox, LinearConstraint, Numbers, exact
 from verify.specs.distance import Distance
 from verify.specs.numbers import Array, Limits, Number, floats, limits, radius, rationals
 from verify.specs.region import Piece, Premise, Region, box_of, square
+from verify.specs.support import Ball
 
 ONE = Fraction(1)
 
@@ -40,7 +42,7 @@ def l2_ball(x: Array, eps: Number, clip: Limits | None = None) -> Region:
     squares = tuple((-1 - k, ONE) for k in range(flat.size))
     row = LinearConstraint(squares, sum(flat**2) - size**2, tuple((k, -2 * c) for k, c in enumerate(flat) if c))
     return Region("l2_ball", centre.shape, (Piece(_box(centre, size, clip), (row,)),),
-                  tuple(square(k) for k in range(flat.size)))
+                  tuple(square(k) for k in range(flat.size)), ball=Ball(flat, size, 2))
 
 
 def l1_ball(x: Array, eps: Number, clip: Limits | None = None) -> Region:
@@ -53,7 +55,7 @@ def l1_ball(x: Array, eps: Number, clip: Limits | None = None) -> Region:
 
     row = Premise(((0, ONE),), -size, exactly=beyond)
     return Region("l1_ball", centre.shape, (Piece(_box(centre, size, clip), (row,)),),
-                  attachments=(Distance(floats(x, "x").reshape(-1)),))
+                  attachments=(Distance(floats(x, "x").reshape(-1)),), ball=Ball(flat, size, 1))
 
 
 def box(lower: Array, upper: Array) -> Region:

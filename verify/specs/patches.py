@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from verify.errors import InvalidInput, ShapeMismatch
+from verify.query import InputBox
 from verify.specs.affine import layered
 from verify.specs.numbers import Array, Limits, Number, floats, limits, rational, rationals
 from verify.specs.region import Piece, Region, box_of
@@ -22,11 +23,9 @@ from verify.specs.region import Piece, Region, box_of
 def patch(x: Array, size: tuple[int, int], valid: Limits, stride: int = 1) -> Region:
     """A rectangle of `size` (height, width) with pixels anywhere in `valid`."""
     image, free = rationals(x, "x"), limits(valid, "valid")
-    pieces = []
-    for block in _blocks(image.shape, size, stride):
-        pieces.append(Piece(box_of([free if inside else (value, value)
-                                    for value, inside in zip(image.reshape(-1), block, strict=True)])))
-    return Region("patch", image.shape, tuple(pieces))
+    point, anything = box_of([(value, value) for value in image.reshape(-1)]), box_of([free])
+    pieces = tuple(Piece(_where(block, anything, point)) for block in _blocks(image.shape, size, stride))
+    return Region("patch", image.shape, pieces)
 
 
 def occlusion(x: Array, size: tuple[int, int], value: Number, opacity: Limits = (0, 1), stride: int = 1) -> Region:
@@ -37,8 +36,8 @@ def occlusion(x: Array, size: tuple[int, int], value: Number, opacity: Limits = 
         raise InvalidInput(f"opacity must lie within (0, 1), got {opacity}")
     blocks = list(_blocks(image.shape, size, stride))
     masks = np.stack(blocks).astype(np.float64)
-    boxes = [box_of([(low, high) if k == chosen else (0 * low, 0 * low) for k in range(len(blocks))])
-             for chosen in range(len(blocks))]
+    shown, nothing = box_of([(low, high)]), InputBox.from_floats(np.zeros(1), np.zeros(1))
+    boxes = [_where(chosen, shown, nothing) for chosen in np.eye(len(blocks), dtype=bool)]
 
     def describe(p: np.ndarray) -> str:
         chosen = int(np.argmax(p))
@@ -48,6 +47,12 @@ def occlusion(x: Array, size: tuple[int, int], value: Number, opacity: Limits = 
 
     # value - x is held as two exact terms.
     return layered("occlusion", image, (masks * colour, masks * -image.reshape(-1)), boxes, None, describe)
+
+
+def _where(mask: np.ndarray, inside: InputBox, outside: InputBox) -> InputBox:
+    """The limits of one box inside a mask, those of another outside."""
+    return InputBox(*(np.where(mask, getattr(inside, side), getattr(outside, side))
+                      for side in ("lower", "upper", "inner_lower", "inner_upper")))
 
 
 def _blocks(shape: tuple[int, ...], size: tuple[int, int], stride: int) -> Iterator[np.ndarray]:

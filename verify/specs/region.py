@@ -20,6 +20,7 @@ import numpy as np
 from verify.monomials import Monomial
 from verify.onnx_import import Network
 from verify.query import InputBox, LinearConstraint, Numbers
+from verify.specs.support import Ball
 
 Rows = tuple[LinearConstraint, ...]
 NEVER_POSITIVE = -Fraction(2) ** 20
@@ -44,6 +45,12 @@ def members_only(holds: Callable[[Numbers], bool]) -> Premise:
     return Premise((), NEVER_POSITIVE, exactly=lambda p: NEVER_POSITIVE if holds(p) else Fraction(1))
 
 
+def scaled(row: LinearConstraint, factor: Fraction) -> LinearConstraint:
+    """The same condition, its left side times a positive number (`Premise.exactly` has the sign, which is all)."""
+    y, x = (tuple((k, c * factor) for k, c in part) for part in (row.y, row.x))
+    return replace(row, y=y, x=x, constant=row.constant * factor)
+
+
 class Attachment(Protocol):
     """A change of the model. `outputs`: how many entries it puts behind the outputs."""
 
@@ -65,7 +72,9 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A set of inputs. `shape`: of the model input that it was stated for; `front` maps p to it (None: p is it)."""
+    """A set of inputs. `shape`: of the model input that it was stated for; `front` maps p to it (None: p is it).
+
+    `ball` contains every piece; `note` says where a proof is about more than the set."""
 
     name: str
     shape: tuple[int, ...]
@@ -73,6 +82,7 @@ class Region:
     monomials: tuple[Monomial, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     front: Front | None = None
+    ball: Ball | None = None
     snap: Callable[[np.ndarray], np.ndarray] | None = None
     describe: Callable[[np.ndarray], str] | None = None
     note: str = ""

@@ -94,7 +94,7 @@ def test_centres_that_float32_does_not_hold():
     """|x - 0.1| over the reals is a distance to the float64 0.1."""
     net, tenth = linear([[1.0]]), 0.1
     question = specs.ask(net, specs.l1_ball([tenth], 0), specs.positive([[1.0]], 0.0))
-    row = question.spec.cases[0].disjuncts[0][1]
+    row = question.spec.cases[0].disjuncts[0][-1]
     assert row.value([Fraction(tenth)], []) == 0 < row.value([Fraction(1, 10)], [])
     assert question.solve(timeout=10).verdict is Verdict.VERIFIED
 
