@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from verify.bounds.dual import project_to_simplex
+from verify.bounds.ascent import project_to_simplex
 from verify.linear_form import LinearForm
 from verify.sets import Interval, gamma, underflow
 

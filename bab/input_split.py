@@ -17,12 +17,12 @@ from bab.clip import clip_boxes, joint_bounds
 from bab.domains import SubproblemBatch
 from bab.search import Bounded
 from verify.attack.base import disjunct_margins, unsafe_points
-from verify.bounds.crown import crown_bounds, output_form
+from verify.bounds.crown import KnownLines, crown_bounds, output_form
 from verify.bounds.walk import Bounds, charges, forward
 from verify.budget import Budget
 from verify.linear_form import LinearForm
 from verify.query import Query
-from verify.sets import Interval
+from verify.sets import Interval, entries
 
 HEURISTICS: tuple[InputHeuristic, ...] = (longest_edge, smart_branching)
 EXPLORE = 8
@@ -87,8 +87,8 @@ class InputSplitBounder:
 
     def _box(self, batch: SubproblemBatch) -> Interval:
         n = len(batch)
-        lower = self.base.lower.flatten(1).repeat(n, 1)
-        upper = self.base.upper.flatten(1).repeat(n, 1)
+        lower = entries(self.base.lower, 1).repeat(n, 1)
+        upper = entries(self.base.upper, 1).repeat(n, 1)
         lower[:, self.varying], upper[:, self.varying] = batch.x_lower, batch.x_upper
         return Interval(lower.reshape(n, *self.graph.input.shape), upper.reshape(n, *self.graph.input.shape))
 
@@ -96,12 +96,13 @@ class InputSplitBounder:
     def bound(self, batch: SubproblemBatch, budget: Budget) -> Bounded:
         box = self._box(batch)
         rounding = charges(self.graph, forward(self.graph, box)) if self.unbounded else self.charges
-        bounds = crown_bounds(self.graph, box, charges=rounding, known=self.bounds)
+        lines: KnownLines = {}
+        bounds = crown_bounds(self.graph, box, charges=rounding, known=self.bounds, lines=lines)
         wanted = (batch.open.any(0).unsqueeze(1) & self.members).any(0).nonzero().squeeze(1)
         if not wanted.numel():
             wanted = wanted.new_zeros(1)  # only disjuncts without rows are open: one row keeps all shapes, proves none
         rows = torch.eye(self.members.shape[1], dtype=box.lower.dtype, device=box.lower.device)[wanted].unsqueeze(0)
-        form = output_form(self.graph, bounds, rows, charges=rounding)
+        form = output_form(self.graph, bounds, rows, charges=rounding, lines=lines)
         row_lower = torch.fmax(form.minimum(box), bounds[self.graph.output].lower[:, wanted])
         row_lower = row_lower.nan_to_num(nan=-torch.inf)
         members = self.members[:, wanted]
@@ -123,14 +124,14 @@ class InputSplitBounder:
 
     def _on_varying(self, form: LinearForm, box: Interval) -> LinearForm:
         """The form over the varying inputs only; fixed ones move to the offset with their own width."""
-        coeff = form.coeff.flatten(2)
+        coeff = entries(form.coeff, 2)
         fixed = torch.ones(coeff.shape[2], dtype=torch.bool, device=coeff.device)
         fixed[self.varying] = False
         inner = coeff[:, :, self.varying]
         if not bool(fixed.any()):
             return LinearForm(inner, form.offset, form.error)
         rest = LinearForm(coeff[:, :, fixed], form.offset, form.error)
-        low, high = box.lower.flatten(1)[:, fixed], box.upper.flatten(1)[:, fixed]
+        low, high = entries(box.lower, 1)[:, fixed], entries(box.upper, 1)[:, fixed]
         offset = rest.minimum(Interval(low, high))
         return LinearForm(inner, offset, torch.zeros_like(offset))
 

@@ -18,12 +18,14 @@ from bab.domains import SubproblemBatch
 from bab.search import Bounded
 from bab.tighten import tighten, tightening_flops
 from verify.attack.base import unsafe_points
+from verify.bounds.ascent import Ascent, AscentOptions, ascend
 from verify.bounds.compact import CompactNetwork
-from verify.bounds.dual import Ascent, AscentOptions, DualLines, DualParams, DualProblem, ascend
+from verify.bounds.dual import DualParams, DualProblem
+from verify.bounds.lines import DualLines
 from verify.budget import Budget
 from verify.ops import Relu
 from verify.query import Query
-from verify.sets import Interval
+from verify.sets import Interval, entries
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class ReluSplitBounder:
 
     def _embed(self, x: Tensor) -> Tensor:
         """Varying inputs (k, i) -> network inputs (k, *input shape); fixed ones at their centre."""
-        full = self.base.center.flatten(1).repeat(x.shape[0], 1)
+        full = entries(self.base.center, 1).repeat(x.shape[0], 1)
         full[:, self.problem.network.varying] = x.to(full.dtype)
         return full.reshape(x.shape[0], *self.query.graph.input.shape)
 

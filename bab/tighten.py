@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from verify.bounds.dual import DualLines, DualProblem
+from verify.bounds.dual import DualProblem
+from verify.bounds.lines import DualLines
 from verify.ops import Relu
 
 CHUNK = 4096

@@ -24,7 +24,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from verify.bounds.dual import AscentOptions
+from verify.bounds.ascent import AscentOptions
 from verify.bounds.root import compact_root, refine, rigorous_rows
 from verify.budget import Budget
 from verify.errors import OutOfResources, ShapeMismatch

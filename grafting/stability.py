@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from grafting.sites import Site, relu_sites
 from training.certify import batch_size, margin_rows
+from verify.bounds.ascent import AscentOptions
 from verify.bounds.compact import CompactNetwork
 from verify.bounds.crown import crown_bounds, crown_rule
-from verify.bounds.dual import AscentOptions, DualProblem
+from verify.bounds.dual import DualProblem
 from verify.bounds.root import compact_root, refine
 from verify.bounds.walk import backward
 from verify.errors import InvalidInput

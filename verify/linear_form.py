@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verify.sets import Interval, gamma, underflow
+from verify.sets import Interval, entries, gamma, underflow
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class LinearForm:
 
         With `error`, rounding of this sum is charged as well and the result is rigorous.
         """
-        coeff = self.coeff.flatten(2)
-        center = box.center.flatten(1)
-        radius = (box.upper.flatten(1) - center).maximum(center - box.lower.flatten(1))
+        coeff = entries(self.coeff, 2)
+        center = entries(box.center, 1)
+        radius = (entries(box.upper, 1) - center).maximum(center - entries(box.lower, 1))
         bound = (coeff @ center.unsqueeze(2) - coeff.abs() @ radius.unsqueeze(2)).squeeze(2) + self.offset
         if self.error is None:
             return bound
-        reach = box.magnitude.flatten(1) + radius
+        reach = entries(box.magnitude, 1) + radius
         unit = gamma(2 * coeff.shape[2], coeff.dtype)
         own = unit * (coeff.detach().abs() @ reach.unsqueeze(2)).squeeze(2) + gamma(2, coeff.dtype) * self.offset.abs()
         bound = bound - own.detach() - self.error - underflow(coeff.dtype) * (1 + reach.detach().sum(1, keepdim=True))

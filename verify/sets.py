@@ -36,6 +36,11 @@ def underflow(dtype: torch.dtype) -> float:
     return info.tiny / info.eps**2
 
 
+def entries(x: Tensor, lead: int) -> Tensor:
+    """(`lead` axes, *shape) -> (`lead` axes, entries); a scalar has one entry."""
+    return x.flatten(lead) if x.dim() > lead else x.unsqueeze(lead)
+
+
 @dataclass(frozen=True)
 class Interval:
     """Elementwise lower <= value <= upper; both (n, *shape), n domains."""
@@ -65,7 +70,7 @@ class Interval:
 
     def contains(self, x: Tensor) -> Tensor:
         """One boolean per domain."""
-        return ((self.lower <= x) & (x <= self.upper)).flatten(1).all(1)
+        return entries((self.lower <= x) & (x <= self.upper), 1).all(1)
 
     def to(self, *args, **kwargs) -> Interval:
         """Moved to a device, or to another dtype rounding outward."""

@@ -29,8 +29,9 @@ from tests.soundness.random_networks import Builder as OnnxBuilder
 from tests.verify.bounds.laws import rounding, varying, with_rows
 from tests.verify.bounds.networks import ALL, low_points, mlp
 from verify.bounds.alpha import alpha_crown
+from verify.bounds.ascent import AscentOptions
 from verify.bounds.crown import crown, crown_bounds
-from verify.bounds.dual import AscentOptions, DualParams, DualProblem
+from verify.bounds.dual import DualParams, DualProblem
 from verify.bounds.ibp import ibp
 from verify.bounds.root import Root, compact_root, drop_stable, refine, rigorous_rows
 from verify.errors import Float32Overflow

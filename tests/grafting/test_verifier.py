@@ -16,7 +16,7 @@ from tests.grafting.test_plain import wild
 from tests.grafting.toys import SHAPE, conv, images, mlp
 from training.properties import robustness_text
 from verify.api import verify
-from verify.bounds.dual import AscentOptions
+from verify.bounds.ascent import AscentOptions
 from verify.bounds.root import compact_root, refine
 from verify.budget import Budget
 from verify.certificate.checker.check import check

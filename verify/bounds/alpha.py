@@ -23,7 +23,7 @@ from verify.ops import Curve, Op, Product, Relu
 from verify.relaxations import CROWN, LOWER_SLOPES, Relaxer
 from verify.relaxations.mccormick import balanced
 from verify.relaxations.positions import start_positions
-from verify.sets import Interval
+from verify.sets import Interval, entries
 
 
 def optimise_rows(graph: Graph, box: Interval, start: str, coeff: Tensor, bounds: Bounds, iterations: int = 20,
@@ -96,7 +96,7 @@ def _refine(graph: Graph, box: Interval, node: Node, pre_name: str, bounds: Boun
     indices = needs_bounds(node, pre)
     if indices.numel() == 0 or exact_by_intervals(graph, pre_name):
         return pre
-    lower, upper = pre.lower.flatten(1).clone(), pre.upper.flatten(1).clone()
+    lower, upper = entries(pre.lower, 1).clone(), entries(pre.upper, 1).clone()
     for part in indices.split(max(1, chunk_rows(graph, box.lower.shape[0], 2 * indices.numel()) // 4)):
         rows = identity_rows(graph[pre_name].shape, part, (1.0, -1.0), box.lower)
         bound, _ = optimise_rows(graph, box, pre_name, rows, {**bounds, pre_name: pre}, charges=charges, **settings)

@@ -30,7 +30,7 @@ from verify.errors import Unbounded
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Input, Op, Relu
-from verify.sets import Interval, gamma, underflow
+from verify.sets import Interval, entries, gamma, underflow
 
 Rows = tuple[Tensor, Tensor, Tensor]
 """Rows in collapsed form: weight (r, width), bias (r,), error (r,)."""
@@ -247,7 +247,7 @@ class Compactor:
         def rule(node: Node, rows: Tensor) -> tuple[tuple[Tensor | None, ...], None, None]:
             cut = self.cuts[node.name]
             if cut.layer is not None:
-                blocks[node.name] = rows.flatten(2)[0][:, cut.layer.neurons]
+                blocks[node.name] = entries(rows, 2)[0][:, cut.layer.neurons]
             below = None if cut.active is None else rows * cut.active
             return tuple(below for _ in node.inputs), None, None
 
@@ -255,7 +255,7 @@ class Compactor:
         return self._assemble(form, blocks)
 
     def _assemble(self, form: LinearForm, blocks: dict[str, Tensor]) -> Rows:
-        x = form.coeff.flatten(2)[0]
+        x = entries(form.coeff, 2)[0]
         count = x.shape[0]
         weight = x.new_zeros(count, self.width)
         weight[:, : self.varying.numel()] = x[:, self.varying]

@@ -17,16 +17,21 @@ from verify.bounds.walk import Bounds, Charges, Rule, backward, exact_by_interva
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Relu
-from verify.relaxations import CROWN, Relaxer
-from verify.sets import Interval, gamma
+from verify.relaxations import CROWN, Lines, Relaxer
+from verify.relaxations.base import Planes
+from verify.sets import Interval, entries, gamma
 
 ROW_BYTES = 1 << 28
 
 
-def crown_rule(bounds: Bounds, relaxer: Relaxer, charged: bool = False) -> Rule:
+KnownLines = dict[str, Lines | Planes]
+"""The lines of nonlinear nodes whose input bounds are final: kept from one walk to the next."""
+
+
+def crown_rule(bounds: Bounds, relaxer: Relaxer, charged: bool = False, lines: KnownLines | None = None) -> Rule:
     """The backward rule that replaces every nonlinear node by its lines on `bounds`; `charged` tells what rounding may
-    have added by them."""
-    lines = {}
+    have added by them. `lines` of the same bounds are used and added to."""
+    lines = {} if lines is None else lines
 
     def rule(node: Node, coeff: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
         pres = [bounds[name] for name in node.inputs]
@@ -46,7 +51,7 @@ def crown_rule(bounds: Bounds, relaxer: Relaxer, charged: bool = False) -> Rule:
 
 def needs_bounds(node: Node, pre: Interval) -> Tensor:
     """Flat indices of the neurons whose pre-activation interval a tighter bound could improve, in any domain."""
-    lower, upper = pre.lower.flatten(1), pre.upper.flatten(1)
+    lower, upper = entries(pre.lower, 1), entries(pre.upper, 1)
     open_ = (lower < 0) & (upper > 0) if isinstance(node.op, Relu) else lower < upper
     return open_.any(0).nonzero().squeeze(1)
 
@@ -59,16 +64,17 @@ def chunk_rows(graph: Graph, domains: int, rows: int, budget: int = ROW_BYTES) -
 
 
 def refine_by_crown(graph: Graph, box: Interval, node: Node, pre_name: str, bounds: Bounds, relaxer: Relaxer,
-                    charges: Charges | None) -> Interval:
-    """The interval of input `pre_name` of nonlinear `node`, tightened by CROWN rows for its unstable neurons."""
+                    charges: Charges | None, lines: KnownLines | None = None) -> Interval:
+    """The interval of input `pre_name` of nonlinear `node`, tightened by CROWN rows for its unstable neurons; `lines`
+    as in `crown_rule`."""
     pre = bounds[pre_name]
     indices = needs_bounds(node, pre)
     if indices.numel() == 0 or exact_by_intervals(graph, pre_name):
         return pre
-    rule = crown_rule(bounds, relaxer, charges is not None)
+    rule = crown_rule(bounds, relaxer, charges is not None, lines)
     domains = box.lower.shape[0]
     step = chunk_rows(graph, domains, 2 * indices.numel())
-    lower, upper = (side.flatten(1).expand(domains, -1) for side in (pre.lower, pre.upper))
+    lower, upper = (entries(side, 1).expand(domains, -1) for side in (pre.lower, pre.upper))
     for part in indices.split(max(1, step // 2)):
         rows = identity_rows(graph[pre_name].shape, part, (1.0, -1.0), box.lower)
         bound = backward(graph, pre_name, rows, rule, charges, relaxer.rounded).minimum(box)
@@ -82,10 +88,11 @@ def refine_by_crown(graph: Graph, box: Interval, node: Node, pre_name: str, boun
 
 
 def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges: Charges | None = None,
-                 intermediate: str = "crown", known: Bounds | None = None) -> Bounds:
+                 intermediate: str = "crown", known: Bounds | None = None, lines: KnownLines | None = None) -> Bounds:
     """Intervals of every node; nonlinear nodes' inputs tightened by CROWN, or left as IBP found them
     (`intermediate="ibp"`, the CROWN-IBP of Zhang et al. 2020). `known`: intervals of a box that contains this one."""
 
+    lines = {} if lines is None else lines
     whole: set[str] = set()  # values of which all entries have CROWN bounds: their next reader needs no others
 
     def refine(node: Node, name: str, bounds: Bounds) -> Interval:
@@ -94,7 +101,7 @@ def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges:
             # Copies of fewer entries: their bounds are those of what they copy.
             bounds[source] = refine(node, source, bounds)
             pre = bounds[name]
-            lower, upper = (end.flatten(1)[:, index].reshape(-1, *pre.lower.shape[1:])
+            lower, upper = (entries(end, 1)[:, index].reshape(-1, *pre.lower.shape[1:])
                             for end in (bounds[source].lower, bounds[source].upper))
             return pre.meet(Interval(lower, upper))
         if name in whole:
@@ -105,15 +112,15 @@ def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges:
             return bounds[name]
         if not isinstance(node.op, Relu):
             whole.add(name)
-        return refine_by_crown(graph, box, node, name, bounds, relaxer, charges)
+        return refine_by_crown(graph, box, node, name, bounds, relaxer, charges, lines)
 
     return forward(graph, box, refine, rounded=relaxer.rounded)
 
 
-def output_form(graph: Graph, bounds: Bounds, coeff: Tensor, relaxer: Relaxer = CROWN, charges: Charges | None = None
-                ) -> LinearForm:
+def output_form(graph: Graph, bounds: Bounds, coeff: Tensor, relaxer: Relaxer = CROWN, charges: Charges | None = None,
+                lines: KnownLines | None = None) -> LinearForm:
     """Rows (n or 1, r, *output shape) on the output as a linear form of the input."""
-    rule = crown_rule(bounds, relaxer, charges is not None)
+    rule = crown_rule(bounds, relaxer, charges is not None, lines)
     return backward(graph, graph.output, coeff, rule, charges, relaxer.rounded)
 
 
@@ -125,8 +132,9 @@ def crown(graph: Graph, box: Interval, coeff: Tensor | None = None, relaxer: Rel
     `verify.bounds.walk.charges`; they must come from these boxes, or from one that contains them). For training, where
     neither is rounding charged nor a verdict drawn, `relaxer` is `verify.relaxations.TRAINING`.
     """
-    bounds = crown_bounds(graph, box, relaxer, charges, intermediate)
+    lines: KnownLines = {}
+    bounds = crown_bounds(graph, box, relaxer, charges, intermediate, lines=lines)
     if coeff is None:
         shape = graph[graph.output].shape
         coeff = identity_rows(shape, torch.arange(math.prod(shape), device=box.lower.device), (1.0,), box.lower)
-    return output_form(graph, bounds, coeff, relaxer, charges).minimum(box), bounds
+    return output_form(graph, bounds, coeff, relaxer, charges, lines).minimum(box), bounds

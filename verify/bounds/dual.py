@@ -26,137 +26,20 @@ three the same unless a neuron has two arguments or shares one), r rows, w = inp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from functools import cached_property, singledispatch
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from verify.bounds.compact import CompactLayer, CompactNetwork
-from verify.errors import BrokenInvariant
-from verify.ops import Curve, Op, Product, Relu
-from verify.ops.difference import Difference
+from verify.bounds.lines import Cuts, DualLines, UsedLines
+from verify.ops import Curve
 from verify.relaxations.curve import support
-from verify.relaxations.difference import candidate_planes
-from verify.relaxations.mccormick import balanced, corner_intercept, plane_slopes
-from verify.relaxations.positions import slope_ranges
-from verify.relaxations.relu import LOWER_SLOPES, chord
-from verify.sets import Interval, gamma, underflow
+from verify.sets import gamma, underflow
 
 SPARSE = 512
 """Layers of at least this many neurons are looked at for columns that a chunk of rows does not use."""
-
-
-@dataclass(frozen=True, eq=False)
-class DualLines:
-    """Two lower and two upper lines per unstable neuron; `*_step` leads from the first to the second. Slopes (s,) or
-    (n, s); `pre_*`, the intervals that the lines hold on, (z,) or (n, z); intercepts and `start*`, CROWN's positions,
-    (u,) or (n, u). The intercept fields of ReLU's lower lines are zero, those of curves are not used."""
-
-    lower_slope: Tensor
-    lower_slope_step: Tensor
-    lower_intercept: Tensor
-    lower_intercept_step: Tensor
-    upper_slope: Tensor
-    upper_slope_step: Tensor
-    upper_intercept: Tensor
-    upper_intercept_step: Tensor
-    start: Tensor
-    start_upper: Tensor
-    pre_lower: Tensor
-    pre_upper: Tensor
-
-    @classmethod
-    def of(cls, network: CompactNetwork, lower: Tensor | None = None, upper: Tensor | None = None) -> DualLines:
-        """The lines on the network's own intervals, or on tighter ones (n, z) of n domains."""
-        lower = network.lower if lower is None else lower
-        upper = network.upper if upper is None else upper
-        columns = []
-        for layer, _, _, z in network.spans:
-            columns.append(_layer_lines(layer.op, layer.pres(lower[..., z], upper[..., z])))
-        if not columns:
-            return cls(*(lower for _ in range(12)))
-        return cls(*(torch.cat(parts, -1) for parts in zip(*columns, strict=True)), lower, upper)
-
-    @cached_property
-    def steepness(self) -> Tensor:
-        """The largest slope of the lines of every reading."""
-        ends = (self.lower_slope, self.lower_slope + self.lower_slope_step, self.upper_slope,
-                self.upper_slope + self.upper_slope_step)
-        return torch.stack([end.abs() for end in ends]).amax(0)
-
-    def __getitem__(self, domains: Tensor) -> DualLines:
-        """The lines of the listed domains, for lines (n, u)."""
-        return DualLines(*(getattr(self, entry.name)[domains] for entry in fields(self)))
-
-
-@singledispatch
-def _layer_lines(op: Op, pres: list[Interval]) -> tuple[Tensor, ...]:
-    raise BrokenInvariant(f"no lines are registered for {type(op).__name__}")
-
-
-@_layer_lines.register
-def _(op: Relu, pres: list[Interval]) -> tuple[Tensor, ...]:
-    (pre,) = pres
-    zero, (slope, intercept) = torch.zeros_like(pre.lower), chord(pre)
-    return zero, zero + 1, zero, zero, slope, zero, intercept, zero, LOWER_SLOPES["adaptive"](pre), zero
-
-
-@_layer_lines.register
-def _(op: Curve, pres: list[Interval]) -> tuple[Tensor, ...]:
-    zero, (lower, upper) = torch.zeros_like(pres[0].lower), slope_ranges(op, pres[0])
-    columns = [part for first, last, _ in (lower, upper) for part in (first, last - first, zero, zero)]
-    return *columns, lower[2], upper[2]
-
-
-@_layer_lines.register
-def _(op: Product, pres: list[Interval]) -> tuple[Tensor, ...]:
-    columns = []
-    for side, pair in zip((True, False), plane_slopes(*pres), strict=True):
-        first, second = (torch.cat(slopes, -1) for slopes in pair)
-        at = [corner_intercept(*pres, slopes, side) for slopes in pair]
-        columns += [first, second - first, at[0], at[1] - at[0]]
-    return *columns, *balanced(*pres)
-
-
-@_layer_lines.register
-def _(op: Difference, pres: list[Interval]) -> tuple[Tensor, ...]:
-    columns, zero = [], torch.zeros_like(pres[0].lower)
-    for side in candidate_planes(op, *pres):
-        first, second = (torch.cat(plane.slopes, -1) for plane in side)
-        columns += [first, second - first, side[0].intercept, side[1].intercept - side[0].intercept]
-    return *columns, zero, zero
-
-
-@dataclass(frozen=True, eq=False)
-class Cuts:
-    """Where domains have cut the ranges of arguments: low <= z <= high, each (n, z), infinite where not cut."""
-
-    low: Tensor
-    high: Tensor
-
-    def legal(self, beta: Tensor) -> Tensor:
-        """Multipliers of either sign, 0 where the side has no cut."""
-        beta = torch.where(torch.isfinite(self.low), beta, beta.clamp(max=0))
-        return torch.where(torch.isfinite(self.high), beta, beta.clamp(min=0))
-
-    def offset(self, beta: Tensor) -> Tensor:
-        """beta+ low + beta- high, (n, z)."""
-        return torch.where(beta > 0, beta * self.low, torch.where(beta < 0, beta * self.high, torch.zeros_like(beta)))
-
-    def gradient(self, beta: Tensor, z: Tensor) -> Tensor:
-        """d bound / d beta at the relaxed arguments z."""
-        rising = (beta > 0) | ((beta == 0) & (z < self.low))
-        falling = (beta < 0) | ((beta == 0) & (z > self.high))
-        return torch.where(rising, self.low - z, torch.where(falling, self.high - z, torch.zeros_like(z)))
-
-    def __getitem__(self, key) -> Cuts:
-        return Cuts(self.low[key], self.high[key])
-
-    def to(self, dtype: torch.dtype) -> Cuts:
-        """In another dtype, never tighter."""
-        moved = Interval(self.low, self.high).to(dtype=dtype)
-        return Cuts(moved.lower, moved.upper)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,19 +72,6 @@ class Pass:
     slopes: Tensor
     offset: Tensor
     lines: UsedLines
-
-
-@dataclass(frozen=True, eq=False)
-class UsedLines:
-    """The lines at given parameters: slopes (n, s), intercepts (n, u), `below` None where all are 0; `*_gain` (n, u)
-    the derivatives of the intercepts by the positions, None without curves and products."""
-
-    lower: Tensor
-    below: Tensor | None
-    upper: Tensor
-    above: Tensor
-    lower_gain: Tensor | None = None
-    upper_gain: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -446,119 +316,3 @@ class DualProblem:
         error = error + gamma(len(self.network.layers) * 4 + 8, dtype) * (done.offset.abs() + done.bound.abs())
         bound = done.bound - error * (1 + gamma(self.network.width, dtype))
         return torch.where(torch.isfinite(bound), bound, torch.full_like(bound, torch.nan))
-
-
-def project_to_simplex(weights: Tensor, members: Tensor) -> Tensor:
-    """Euclidean projection of each row (n, r) onto the convex weights supported on `members` (n, r) bool.
-
-    The projection does not change when a constant is added, and entries more than 1 below the largest become 0: after
-    both, numbers of any size are projected without cancellation (the weights sum to 1 in float32, too).
-    """
-    masked = torch.where(members, weights, torch.full_like(weights, -torch.inf))
-    shifted = (masked - masked.amax(1, keepdim=True)).clamp(min=-1)
-    ordered, _ = shifted.sort(1, descending=True)
-    total = ordered.cumsum(1) - 1
-    count = torch.arange(1, weights.shape[1] + 1, device=weights.device, dtype=weights.dtype)
-    support = (ordered - total / count > 0).sum(1, keepdim=True).clamp(min=1)
-    threshold = total.gather(1, support - 1) / support
-    return torch.where(members, (shifted - threshold).clamp(min=0), torch.zeros_like(weights))
-
-
-@dataclass(frozen=True)
-class AscentOptions:
-    """Projected Adam on the dual. Rates decay by `decay` per step."""
-
-    iterations: int = 20
-    lr_alpha: float = 0.1
-    lr_beta: float = 0.1
-    lr_weights: float = 0.1
-    decay: float = 0.98
-    patience: int = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Ascent:
-    """Best bound per subproblem with its parameters; `form`, `z` and `v` belong to the last pass of each."""
-
-    bound: Tensor
-    params: DualParams
-    form: Tensor
-    z: Tensor
-    v: Tensor
-
-
-def _adam(value: Tensor, grad: Tensor, moments: list[Tensor], step: int, rate: float) -> None:
-    """One ascent step in place."""
-    first, second = moments
-    first.mul_(0.9).add_(grad, alpha=0.1)
-    second.mul_(0.999).addcmul_(grad, grad, value=0.001)
-    scale = second.div(1 - 0.999**step).sqrt_().add_(1e-12)
-    value.addcdiv_(first, scale, value=rate / (1 - 0.9**step))
-
-
-def ascend(problem: DualProblem, params: DualParams, signs: Tensor | None = None, members: Tensor | None = None,
-           options: AscentOptions = AscentOptions(), enough: float = 0.0,
-           start: tuple[Tensor, Tensor] | None = None, expired=lambda: False, cuts: Cuts | None = None) -> Ascent:
-    """Maximises the bound of each subproblem; one whose bound exceeds `enough` is finished.
-
-    `members` (n, r): the rows each subproblem may combine; None keeps the weights. `signs` (n, u) int8. `start` as in
-    `DualProblem.backward`. The best value per subproblem is kept, so the result is never below the start.
-    """
-    params = params.clone()
-    n = params.alpha.shape[0]
-    free = torch.ones_like(params.alpha) if signs is None else (signs == 0).to(params.alpha.dtype)
-    side = None if signs is None else problem.to_arguments(signs).to(params.alpha.dtype)
-    mixed = members is not None and bool((members.sum(1) > 1).any())
-    moments = {key: [torch.zeros_like(t), torch.zeros_like(t)] for key, t in
-               (("alpha", params.alpha), ("beta", params.beta), ("upper", params.upper), ("weights", params.weights))}
-    best, kept = torch.full_like(params.alpha[:, 0] if params.alpha.shape[1] else params.weights[:, 0], -torch.inf), \
-        params.clone()
-    last_gain = torch.zeros(n, device=best.device)
-    result: Pass | None = None
-    z = v = None
-    for step in range(1, options.iterations + 2):
-        result = problem.backward(params, signs, start, cuts)
-        better = result.bound > best
-        last_gain = torch.where(result.bound > best + 1e-4 * best.abs(), step, last_gain)
-        best = torch.where(better, result.bound, best)
-        rows = better.unsqueeze(1)
-        for name in ("alpha", "upper", "beta", "weights"):
-            if name == "upper" and not problem.smooth:
-                continue
-            torch.where(rows, getattr(params, name), getattr(kept, name), out=getattr(kept, name))
-        open_ = (best <= enough) & (step - last_gain < options.patience)
-        v, z = problem.relaxed_values(result)
-        if step > options.iterations or not bool(open_.any()) or expired():
-            break
-        rate = options.decay ** (step - 1)
-        form = result.form[:, problem.network.inputs :]
-        gradient = form.clamp(min=0) * free
-        if problem.smooth:
-            gradient = gradient * problem.gain(z, True, result.lines)
-            up = form.clamp(max=0) * free * problem.gain(z, False, result.lines)
-            _adam(params.upper, up, moments["upper"], step, options.lr_alpha * rate)
-            params.upper.clamp_(0, 1)
-        else:
-            gradient = gradient * z
-        _adam(params.alpha, gradient, moments["alpha"], step, options.lr_alpha * rate)
-        params.alpha.clamp_(0, 1)
-        if cuts is not None:
-            params = replace(params, beta=_step_cuts(params.beta, cuts, z, moments["beta"], step,
-                                                     options.lr_beta * rate))
-        elif side is not None:
-            _adam(params.beta, -side * z, moments["beta"], step, options.lr_beta * rate)
-            params.beta.clamp_(min=0)
-            params.beta.mul_(side.abs())
-        if mixed:
-            h = v @ problem.network.row_weight.T + problem.network.row_bias
-            _adam(params.weights, h, moments["weights"], step, options.lr_weights * rate)
-            params = replace(params, weights=project_to_simplex(params.weights, members))
-    return Ascent(best, kept, result.form, z, v)
-
-
-def _step_cuts(beta: Tensor, cuts: Cuts, z: Tensor, moments: list[Tensor], step: int, rate: float) -> Tensor:
-    """One ascent step of multipliers that may change their sign only by way of 0."""
-    before = beta.clone()
-    gradient = torch.where(torch.isfinite(cuts.low) | torch.isfinite(cuts.high), cuts.gradient(beta, z), 0.0)
-    _adam(beta, gradient, moments, step, rate)
-    return cuts.legal(torch.where(before * beta < 0, torch.zeros_like(beta), beta))

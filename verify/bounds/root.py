@@ -16,9 +16,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from verify.bounds.ascent import AscentOptions, ascend
 from verify.bounds.compact import Arguments, CompactLayer, CompactNetwork, Compactor
 from verify.bounds.crown import needs_bounds
-from verify.bounds.dual import AscentOptions, DualParams, DualProblem, ascend
+from verify.bounds.dual import DualParams, DualProblem
 from verify.bounds.moves import source_of
 from verify.bounds.walk import Bounds, exact_by_intervals, forward, identity_rows
 from verify.budget import never

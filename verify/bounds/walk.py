@@ -21,7 +21,7 @@ from verify.bounds.noise import noise, widened
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Input
-from verify.sets import Interval, gamma, underflow
+from verify.sets import Interval, entries, gamma, underflow
 
 Bounds = dict[str, Interval]
 Charges = Mapping[str, Tensor]
@@ -97,7 +97,7 @@ def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charg
             return LinearForm(rows, offset.expand(rows.shape[:2]), _with_sums(error, mass, position))
         if error is not None and node.name in charges:
             with torch.no_grad():
-                error = error + readings * _charged(rows.detach().flatten(2), charges[node.name].flatten(1))
+                error = error + readings * _charged(entries(rows.detach(), 2), entries(charges[node.name], 1))
         if node.op.linear:
             below = node.op.pull_back(rows, graph.input_shapes(node))
             extra = node.op.pull_back_offset(rows, rounded)

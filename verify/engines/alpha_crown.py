@@ -7,8 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from verify.bounds.ascent import AscentOptions, ascend
 from verify.bounds.compact import CompactNetwork
-from verify.bounds.dual import AscentOptions, DualProblem, ascend
+from verify.bounds.dual import DualProblem
 from verify.bounds.root import UNWATCHED, RootTrace, compact_root, drop_stable, refine, rigorous_rows
 from verify.budget import Budget
 from verify.engines.base import Settings, closed_disjuncts, from_margins

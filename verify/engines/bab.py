@@ -15,8 +15,8 @@ from bab.input_split import InputSplitBounder
 from bab.relu_split import ReluSplitBounder, ReluSplitOptions
 from bab.search import Outcome, Search, race
 from bab.value_split import ValueSplitBounder
+from verify.bounds.ascent import AscentOptions
 from verify.bounds.compact import CompactNetwork
-from verify.bounds.dual import AscentOptions
 from verify.bounds.ibp import ibp
 from verify.bounds.root import UNWATCHED, Root, RootTrace, compact_root, drop_stable, refine
 from verify.budget import Budget

@@ -18,7 +18,7 @@ from verify.bounds.walk import charges, identity_rows
 from verify.budget import Budget
 from verify.graph import Graph
 from verify.query import Case, LinearConstraint
-from verify.sets import Interval
+from verify.sets import Interval, entries
 
 BATCH = 256
 MOST_OUTPUTS = 64
@@ -55,8 +55,8 @@ def _output_ranges(graph: Graph, cases: list[Case]) -> Iterator[tuple[list[float
     rows = identity_rows(shape, torch.arange(size, device=box.lower.device), (1.0, -1.0), box.lower)
     bound, known = crown(graph, box, rows, charges=charges(graph, ibp(graph, hull)))
     output = known[graph.output]
-    low = torch.fmax(bound[:, :size], output.lower.flatten(1)).double()
-    high = torch.fmin(-bound[:, size:], output.upper.flatten(1)).double()
+    low = torch.fmax(bound[:, :size], entries(output.lower, 1)).double()
+    high = torch.fmin(-bound[:, size:], entries(output.upper, 1)).double()
     return zip(low.tolist(), high.tolist(), strict=True)
 
 

@@ -20,14 +20,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from verify.sets import Interval, gamma
+from verify.sets import Interval, entries, gamma
 
 Shape = tuple[int, ...]
 
 
 def wide_sum(products: Tensor, wide: bool = True) -> Tensor:
     """Sum over everything but domains and rows, (n, r, ...) -> (n, r), accumulated in float64 when `wide`."""
-    return products.flatten(2).sum(2, dtype=torch.float64 if wide else None).to(products.dtype)
+    return entries(products, 2).sum(2, dtype=torch.float64 if wide else None).to(products.dtype)
 
 
 def _moved(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from verify.errors import ShapeMismatch
 from verify.ops.base import LinearOp, Shape, wide_sum
-from verify.sets import Interval, gamma
+from verify.sets import Interval, entries, gamma
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ class Gather(LinearOp):
 
     def _read(self, x: Tensor, fill: float) -> Tensor:
         flat = self.indices.flatten()
-        y = x.flatten(1)[:, flat.clamp(min=0)]
+        y = entries(x, 1)[:, flat.clamp(min=0)]
         if bool((flat < 0).any()):
             y = torch.where(flat < 0, torch.full_like(y, fill), y)
         return y.reshape(x.shape[0], *self.indices.shape)
@@ -120,13 +120,13 @@ class Gather(LinearOp):
     def pull_back_offset(self, coeff: Tensor, wide: bool = True) -> Tensor | None:
         if self.fill == 0:
             return None
-        return wide_sum(coeff.flatten(2)[..., self.indices.flatten() < 0], wide) * self.fill
+        return wide_sum(entries(coeff, 2)[..., self.indices.flatten() < 0], wide) * self.fill
 
     def pull_back(self, coeff: Tensor, shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
         flat = self.indices.flatten()
         kept = flat >= 0
         out = coeff.new_zeros(*coeff.shape[:2], math.prod(shapes[0]))
-        out = out.index_add(2, flat[kept], coeff.flatten(2)[..., kept])
+        out = out.index_add(2, flat[kept], entries(coeff, 2)[..., kept])
         return (out.reshape(*coeff.shape[:2], *shapes[0]),)
 
 

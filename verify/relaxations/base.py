@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verify.sets import gamma, underflow
+from verify.sets import entries, gamma, underflow
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def _lost(coeff: Tensor, planes: Sequence[tuple[Tensor, Tensor, Tensor]], lower:
         total = total + torch.maximum(*torch.broadcast_tensors(_rows(low, coeff), _rows(up, coeff))) * _rows(
             magnitude, coeff)
     unit = gamma(math.prod(coeff.shape[2:]) + len(planes), coeff.dtype)
-    return unit * _row_sums(coeff.abs(), total) + underflow(coeff.dtype) * (1 + total.flatten(2).sum(2))
+    return unit * _row_sums(coeff.abs(), total) + underflow(coeff.dtype) * (1 + entries(total, 2).sum(2))
 
 
 def _row_sums(coeff: Tensor, line: Tensor) -> Tensor:
     """sum over the neurons of coeff * line, (n, r): a matrix product when all rows share the line."""
     if line.shape[1] > 1:
-        return (coeff * line).flatten(2).sum(2)
-    return (coeff.flatten(2) @ line.flatten(2).transpose(1, 2)).squeeze(2)
+        return entries(coeff * line, 2).sum(2)
+    return (entries(coeff, 2) @ entries(line, 2).transpose(1, 2)).squeeze(2)

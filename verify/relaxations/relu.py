@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from verify.relaxations.base import Lines
-from verify.sets import Interval
+from verify.sets import Interval, entries
 
 
 def chord(pre: Interval) -> tuple[Tensor, Tensor]:
@@ -89,7 +89,7 @@ class _PlainPullBack(torch.autograd.Function):
 
 def _row_dot(rows: Tensor, line: Tensor) -> Tensor:
     """(n, r, *shape) . (n, *shape) -> (n, r)."""
-    return (rows.flatten(2) @ line.flatten(1).unsqueeze(2)).squeeze(2)
+    return (entries(rows, 2) @ entries(line, 1).unsqueeze(2)).squeeze(2)
 
 
 def _adaptive(pre: Interval) -> Tensor:

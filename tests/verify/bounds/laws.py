@@ -15,7 +15,7 @@ from verify.bounds.root import Root, compact_root
 from verify.bounds.walk import Bounds, Charges, charges
 from verify.graph import Graph, Node
 from verify.ops import Linear, Reshape
-from verify.sets import Interval
+from verify.sets import Interval, entries
 
 DTYPES = (torch.float64, torch.float32)
 DEVICES = ("cpu", "cuda")
@@ -97,7 +97,7 @@ def arguments(graph: Graph, network: CompactNetwork, x: Tensor) -> Tensor:
     """The values (k, z) of all arguments at x."""
     names = {name for layer in network.layers for name in graph[layer.node].inputs}
     values = graph.values(x, names)
-    return torch.cat([read_by(layer, [values[name].flatten(1) for name in graph[layer.node].inputs])
+    return torch.cat([read_by(layer, [entries(values[name], 1) for name in graph[layer.node].inputs])
                       for layer in network.layers] or [x.flatten(1)[:, :0]], 1)
 
 

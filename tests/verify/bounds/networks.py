@@ -154,6 +154,14 @@ def curves(seed: int = 0) -> Graph:
     return b.graph(b.dense(b.add(Gelu(), b.dense(both, 16, 3)), 3, 2))
 
 
+def scalar(seed: int = 0) -> Graph:
+    """A value of shape () in the middle."""
+    b = Builder((1, 3), seed)
+    single = b.add(Reshape(()), b.dense(b.add(Relu(), b.dense("x", 3, 4)), 4, 1))
+    square = b.add(Reshape((1, 1)), b.add(Product(), b.add(Relu(), single), b.add(Tanh(), single)))
+    return b.graph(b.add(Concat(1), square, b.dense("x", 3, 1)))
+
+
 def affine(seed: int = 0) -> Graph:
     b = Builder((1, 3), seed)
     return b.graph(b.dense(b.dense("x", 3, 4), 4, 2))
@@ -179,7 +187,8 @@ def stable(seed: int = 0) -> Graph:
 RELU = {"mlp": mlp, "conv": conv, "residual": residual, "maximum": maximum, "affine": affine, "stable": stable}
 ALL = {
     **RELU, "sigmoid": lambda seed=0: mlp(seed, act=Sigmoid()), "tanh": lambda seed=0: mlp(seed, act=Tanh()),
-    "joined": joined, "mixed": mixed, "product": product, "curves": curves, "attention": attention, "identity": identity, "constant": constant,
+    "joined": joined, "mixed": mixed, "product": product, "curves": curves, "attention": attention, "scalar": scalar,
+    "identity": identity, "constant": constant,
 }
 
 

@@ -6,6 +6,7 @@ from tests.verify.bounds.networks import ALL, boxes, mlp
 from verify.bounds.compact import Compactor
 from verify.bounds.root import compact_root
 from verify.ops import Relu
+from verify.sets import entries
 
 
 def compact_values(network, x):
@@ -47,11 +48,11 @@ def test_each_row_is_exact_within_its_error_at_the_true_activations():
         for network in (root.network, root.network.to(dtype=torch.float64).to(dtype=torch.float32)):
             v = x.flatten(1)[:, network.varying]
             for layer in network.layers:
-                truth = read_by(layer, [values[read].flatten(1) for read in graph[layer.node].inputs])
+                truth = read_by(layer, [entries(values[read], 1) for read in graph[layer.node].inputs])
                 z = v @ layer.weight.double().T + layer.bias.double()
                 assert bool(((z - truth).abs() <= layer.error.double() + 1e-13).all()), what
                 assert bool((layer.lower.double() <= truth).all() and (truth <= layer.upper.double()).all()), what
-                v = torch.cat([v, values[layer.node].flatten(1)[:, layer.neurons]], 1)
+                v = torch.cat([v, entries(values[layer.node], 1)[:, layer.neurons]], 1)
             rows = v @ network.row_weight.double().T + network.row_bias.double()
             assert bool(((rows - values[graph.output]).abs() <= network.row_error.double() + 1e-13).all()), what
 

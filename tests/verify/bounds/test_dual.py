@@ -7,7 +7,9 @@ import torch
 from tests.verify.bounds.laws import arguments, assert_below, roots, row_minima
 from tests.verify.bounds.networks import ALL, RELU
 from tests.verify.bounds.test_compact import compact_values
-from verify.bounds.dual import AscentOptions, Cuts, DualLines, DualParams, DualProblem, ascend, project_to_simplex
+from verify.bounds.ascent import AscentOptions, ascend, project_to_simplex
+from verify.bounds.dual import DualParams, DualProblem
+from verify.bounds.lines import Cuts, DualLines
 
 GENERATOR_SEED = 5
 

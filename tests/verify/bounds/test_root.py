@@ -6,8 +6,8 @@ import torch
 from tests.verify.bounds.laws import assert_below, assert_encloses, roots, rounding, row_minima, varying, with_rows
 from tests.verify.bounds.networks import ALL, RELU, Builder, boxes, directions, low_points, mlp
 from tests.verify.bounds.test_compact import compact_values
+from verify.bounds.ascent import AscentOptions
 from verify.bounds.crown import crown
-from verify.bounds.dual import AscentOptions
 from verify.bounds.root import both_sides, compact_root, drop_stable, refine, rigorous_rows
 from verify.errors import OutOfResources
 from verify.ops import Linear, Relu

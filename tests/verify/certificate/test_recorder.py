@@ -15,7 +15,9 @@ from tests.bab.test_input_split import constraint
 from tests.bab.test_relu_split import query as random_query
 from tests.bab.test_relu_split import true_least
 from tests.verify.engines.problems import problem, query, several
-from verify.bounds.dual import AscentOptions, DualLines, DualProblem
+from verify.bounds.ascent import AscentOptions
+from verify.bounds.dual import DualProblem
+from verify.bounds.lines import DualLines
 from verify.bounds.root import compact_root
 from verify.budget import Budget
 from verify.certificate import recorder as module

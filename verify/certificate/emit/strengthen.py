@@ -12,8 +12,10 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from verify.bounds.ascent import AscentOptions, ascend
 from verify.bounds.compact import CompactLayer, CompactNetwork
-from verify.bounds.dual import AscentOptions, DualLines, DualProblem, ascend
+from verify.bounds.dual import DualProblem
+from verify.bounds.lines import DualLines
 from verify.budget import Budget
 from verify.certificate.checker import bounds, nodes
 from verify.certificate.checker.collapse import Collapsed
