@@ -21,7 +21,7 @@ LAYERS = {
     "verify.interface": 4, "verify.monomials": 4,
     "verify.onnx_import": 5, "verify.vnnlib": 5, "verify.properties": 5, "verify.certificate": 6, "verify.semantics": 6,
     "verify.relaxations": 5, "verify.bounds": 6, "verify.attack": 7, "verify.lp": 7,
-    "bab": 8, "verify.engines": 9, "verify.pipeline": 10, "verify.certified": 11, "verify.api": 12, "verify.cli": 13,
+    "bab": 8, "verify.engines": 9, "verify.pipeline": 10, "verify.certified": 11, "verify.explain": 11, "verify.api": 12, "verify.cli": 13,
     "verify.standard": 12, "verify.statements": 6,
     "verify.certificate.checker": 0, "verify.__main__": 14, "verify.live": 7, "verify.live_call": 7,
     "verify.live_ops": 7, "verify.pairs": 11, "verify.specs": 12,

@@ -228,8 +228,9 @@ def _methods() -> Outcome:
 
 
 def _explain(network: Path, spec: Path | None, semantics: str) -> Outcome:
+    from verify.explain import explain
     from verify.onnx_import.model import load_network
-    from verify.pipeline import explain, load_problem
+    from verify.pipeline import load_problem
 
     plan = explain(load_network(network) if spec is None else load_problem(network, spec, semantics), semantics)
     return Outcome(0, "\n".join(plan.lines()))

@@ -22,10 +22,10 @@ from verify.certificate.robustness import labelled
 from verify.certificate.witness import Replayer
 from verify.engines import create
 from verify.engines.attack import Attacker
-from verify.engines.bab import analyse_root, choose_plan, search
+from verify.engines.bab import analyse_root, search
 from verify.engines.base import Settings, Verifier, silent
 from verify.engines.boxes import settle_boxes
-from verify.errors import Float32Overflow, InvalidInput, OutOfResources, ShapeMismatch
+from verify.errors import Float32Overflow, InvalidInput, OutOfResources, ShapeMismatch, Unbounded
 from verify.graph import Graph
 from verify.onnx_import import Network, load_network
 from verify.onnx_import.bind import bound
@@ -33,7 +33,6 @@ from verify.onnx_import.simplify import simplify
 from verify.options import SEMANTICS
 from verify.progress import Observer, Progress
 from verify.query import Case, Query, Spec, lower
-from verify.report import MEANING
 from verify.result import ClosedTree, Reason, Result, Stats, Verdict, Witness
 from verify.runtime import full_precision
 from verify.semantics import asked, check_semantics, stated
@@ -41,7 +40,7 @@ from verify.sets import Interval
 from verify.supervise import is_allocation_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    pass
 
 DOUBLE_FLOPS = 1e9
 """Networks of more multiplications than this per evaluation are bounded in float32, all others in float64: the rigorous
@@ -252,7 +251,7 @@ def _decide(engine: Verifier, query: Query, budget: Budget) -> Result:
         return Result.unknown(Reason.TIMEOUT)
     except OutOfResources as error:
         return Result.unknown(Reason.MEMORY, str(error))
-    except Float32Overflow as error:
+    except (Float32Overflow, Unbounded) as error:
         return Result.unknown(Reason.NUMERICS, str(error))
     except (MemoryError, RuntimeError) as error:
         if not is_allocation_failure(error):
@@ -320,7 +319,7 @@ class Portfolio:
             return clock.time("search", lambda: search(query, state, budget, self.settings, attacker))
         except TimeoutError:
             return Result.unknown(Reason.TIMEOUT, "in the root bounds")
-        except (OutOfResources, Float32Overflow) as error:
+        except (OutOfResources, Float32Overflow, Unbounded) as error:
             # No bounds: all that is left is to look for a counterexample.
             witness = clock.time("attack", lambda: attacker.probe(_share(budget, 0.9)))
             reason = Reason.MEMORY if isinstance(error, OutOfResources) else Reason.NUMERICS
@@ -344,58 +343,3 @@ class Clock:
             return work()
         finally:
             self.phases[phase] = self.phases.get(phase, 0.0) + time.monotonic() - start
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What `verify info` shows: one line each."""
-
-    text: tuple[str, ...]
-
-    def lines(self) -> list[str]:
-        return list(self.text)
-
-
-def explain(subject: Problem | Network, semantics: str = "real") -> Explanation:
-    """Shapes, operators, unstable neurons, memory and the method that a run would choose, and why."""
-    network = subject.network if isinstance(subject, Problem) else subject
-    semantics = subject.semantics if isinstance(subject, Problem) else semantics
-    check_semantics(semantics, network)
-    text = [
-        f"network      {network.source}",
-        f"opset        {network.opset}",
-        f"input        {network.input_name} {list(network.input_shape)}",
-        f"output       {list(network.output_shape)}",
-        f"semantics    {semantics}: an answer is about {MEANING[semantics]}",
-        "operators    " + ", ".join(f"{op} x{count}" for op, count in sorted(network.operators.items())),
-        f"nonlinear    {sum(map(network.graph.neurons, network.graph.nonlinear))} neurons in "
-        f"{len(network.graph.nonlinear)} layers",
-        f"work         {graph_flops(network.graph):,} multiplications per evaluation, bounds in "
-        f"{str(choose_dtype('auto', network.graph)).removeprefix('torch.')}",
-    ]
-    if isinstance(subject, Problem):
-        text += _explain_cases(subject)
-    return Explanation(tuple(text))
-
-
-def _explain_cases(problem: Problem) -> Iterable[str]:
-    yield f"property     {problem.spec.source}: {len(problem.spec.cases)} input boxes"
-    for number, case in enumerate(problem.spec.cases[:3]):
-        if case.box.empty is not None:
-            yield f"box {number}        is empty ({problem.spec.name('X', case.box.empty)})"
-            continue
-        query = problem.query(case, dtype=choose_dtype("auto", problem.network.graph))
-        state = analyse_root(query, Budget())
-        network = state.network
-        yield (f"box {number}        {len(query.varying)} of {problem.spec.inputs} inputs vary, {len(case.disjuncts)} "
-               f"disjuncts, {query.rows} rows")
-        sizes = [layer.size for layer in network.layers]
-        yield f"             {network.unstable} unstable neurons in layers of {sizes}"
-        matrices = sum(layer.weight.numel() * layer.weight.element_size() for layer in network.layers)
-        yield f"             {matrices / 2**20:.1f} MiB for the collapsed network"
-        open_ = int((~(state.margins > 0)).sum())
-        if not open_:
-            yield f"             CROWN proves it, margin {float(state.margins.min()):.4g}"
-        else:
-            yield f"             CROWN leaves {open_} disjuncts open, worst bound {float(state.margins.min()):.4g}"
-            yield f"             method: {choose_plan(query, state.root).why}"

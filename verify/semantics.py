@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from verify.certificate.witness import project_inside
 from verify.bounds.noise import undeclared
+from verify.certificate.witness import project_inside
 from verify.errors import InvalidInput, UnsupportedOperator
 from verify.onnx_import import Network
 from verify.options import SEMANTICS

@@ -21,9 +21,10 @@ from verify.bounds.root import compact_root, refine
 from verify.budget import Budget
 from verify.certificate.checker.check import check
 from verify.certificate.checker.stream import open_container
+from verify.explain import explain
 from verify.onnx_import import load_network
 from verify.onnx_import.simplify import simplify
-from verify.pipeline import Problem, explain, solve
+from verify.pipeline import Problem, solve
 from verify.properties import robustness
 from verify.query import lower
 from verify.result import Verdict

@@ -15,7 +15,6 @@ from verify.pipeline import (
     choose_dtype,
     combine,
     compare_import,
-    explain,
     graph_flops,
     load_problem,
     solve,
@@ -126,12 +125,8 @@ def test_progress_is_reported():
     assert seen and all(isinstance(phase, str) for phase in seen)
 
 
-def test_the_import_is_compared_and_explained():
-    asked = problem("hat", HOLDS)
-    compare_import(asked)
-    text = "\n".join(explain(asked).lines())
-    assert "Relu" in text and "inputs vary" in text
-    assert "input" in "\n".join(explain(asked.network).lines())
+def test_the_import_is_compared():
+    compare_import(problem("hat", HOLDS))
 
 
 def test_files_are_read(tmp_path):

@@ -12,8 +12,9 @@ from tests.soundness.nets import case, dense, row
 from verify import verify
 from verify.budget import Budget
 from verify.errors import InvalidInput
+from verify.explain import explain
 from verify.onnx_import import from_bytes
-from verify.pipeline import Problem, explain, load_problem, solve
+from verify.pipeline import Problem, load_problem, solve
 from verify.query import Case, InputBox, Spec
 from verify.result import ClosedTree, Reason, Result
 from verify.semantics import check_semantics, stated
