@@ -8,12 +8,14 @@ before. Sound: with `charges` the bounds are rigorous in the arithmetic that com
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from verify.bounds.moves import source_of
 from verify.bounds.walk import Bounds, Charges, Rule, backward, exact_by_intervals, forward, identity_rows
+from verify.budget import never
 from verify.graph import Graph, Node
 from verify.linear_form import LinearForm
 from verify.ops import Relu
@@ -88,14 +90,18 @@ def refine_by_crown(graph: Graph, box: Interval, node: Node, pre_name: str, boun
 
 
 def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges: Charges | None = None,
-                 intermediate: str = "crown", known: Bounds | None = None, lines: KnownLines | None = None) -> Bounds:
+                 intermediate: str = "crown", known: Bounds | None = None, lines: KnownLines | None = None,
+                 into: Bounds | None = None, expired: Callable[[], bool] = never) -> Bounds:
     """Intervals of every node; nonlinear nodes' inputs tightened by CROWN, or left as IBP found them
-    (`intermediate="ibp"`, the CROWN-IBP of Zhang et al. 2020). `known`: intervals of a box that contains this one."""
+    (`intermediate="ibp"`, the CROWN-IBP of Zhang et al. 2020). `known`: intervals of a box that contains this one;
+    `into` is filled on the way. Raises `TimeoutError` between nodes when `expired` says so."""
 
     lines = {} if lines is None else lines
     whole: set[str] = set()  # values of which all entries have CROWN bounds: their next reader needs no others
 
     def refine(node: Node, name: str, bounds: Bounds) -> Interval:
+        if expired():
+            raise TimeoutError
         source, index = (name, None) if isinstance(node.op, Relu) else source_of(graph, name)
         if index is not None and source != name and math.prod(graph[source].shape) <= index.numel():
             # Copies of fewer entries: their bounds are those of what they copy.
@@ -114,7 +120,7 @@ def crown_bounds(graph: Graph, box: Interval, relaxer: Relaxer = CROWN, charges:
             whole.add(name)
         return refine_by_crown(graph, box, node, name, bounds, relaxer, charges, lines)
 
-    return forward(graph, box, refine, rounded=relaxer.rounded)
+    return forward(graph, box, refine, rounded=relaxer.rounded, into=into)
 
 
 def output_form(graph: Graph, bounds: Bounds, coeff: Tensor, relaxer: Relaxer = CROWN, charges: Charges | None = None,

@@ -35,11 +35,11 @@ read, and a pass skips the others (maxpool network, 15,000 columns: 20 s of proc
 
 @dataclass(frozen=True, eq=False)
 class Root:
-    """`bounds`: intervals of every node on the box; `network`: the collapsed network; `row_lower` (r,): rigorous lower
-    bounds of the property's rows, each alone."""
+    """`bounds`: intervals of every node on the box; `network`: the collapsed network, None where there is none;
+    `row_lower` (r,): rigorous lower bounds of the property's rows, each alone."""
 
     bounds: Bounds
-    network: CompactNetwork
+    network: CompactNetwork | None
     row_lower: Tensor
 
 

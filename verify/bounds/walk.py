@@ -12,7 +12,7 @@ widened by it, and magnitudes are those of executions: see `verify.bounds.noise`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -32,11 +32,12 @@ Refine = Callable[[Node, str, Bounds], Interval]
 
 
 def forward(graph: Graph, box: Interval, refine: Refine | None = None, until: str | None = None,
-            rounded: bool = True) -> Bounds:
+            rounded: bool = True, into: Bounds | None = None) -> Bounds:
     """Interval of every node, in order (IBP). `refine(node, name, bounds)` may return a tighter interval for each input
     `name` of a nonlinear node just before it is used; `until` stops after that node. Without
-    `rounded` nothing is charged for rounding: cheaper, differentiable, for training and never for a verdict."""
-    bounds: Bounds = {}
+    `rounded` nothing is charged for rounding: cheaper, differentiable, for training and never for a verdict. `into` is
+    filled on the way."""
+    bounds: Bounds = {} if into is None else into
     for node in graph.nodes:
         if isinstance(node.op, Input):
             bounds[node.name] = box
@@ -77,6 +78,36 @@ def charges(graph: Graph, bounds: Bounds) -> dict[str, Tensor]:
     charges are used for, or (n, *shape) from those of n boxes, for the same boxes in the same order."""
     found = {node.name: charge(node, bounds) for node in graph.nodes}
     return {name: value for name, value in found.items() if value is not None}
+
+
+class GrowingCharges(Mapping):
+    """The charges of nodes whose input bounds are known so far, from `bounds`, which grow while the graph is walked.
+
+    CROWN's intervals charge far less than those of plain interval arithmetic, and have bounds where it has none."""
+
+    def __init__(self, graph: Graph, bounds: Bounds) -> None:
+        self.graph, self.bounds = graph, bounds
+        self._found: dict[str, Tensor | None] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return self._at(name) is not None
+
+    def __getitem__(self, name: str) -> Tensor:
+        cost = self._at(name)
+        if cost is None:
+            raise KeyError(name)
+        return cost
+
+    def _at(self, name: str) -> Tensor | None:
+        if name not in self._found:
+            self._found[name] = charge(self.graph[name], self.bounds)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (node.name for node in self.graph.nodes if node.name in self.bounds and node.name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def backward(graph: Graph, start: str, coeff: Tensor, rule: Rule, charges: Charges | None = None,

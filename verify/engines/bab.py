@@ -5,6 +5,7 @@ Sound; complete for ReLU networks (ReLU splits end in LPs) up to rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ from verify.budget import Budget
 from verify.engines.alpha_crown import raise_margins
 from verify.engines.attack import Attacker
 from verify.engines.base import Settings, closed_disjuncts
+from verify.engines.graph_root import graph_root
 from verify.engines.milp import Rival
 from verify.errors import OutOfResources, Unbounded
 from verify.ops import Relu
@@ -38,6 +40,8 @@ FEW_NEURONS = 40
 
 FIRST_TURN = 1.0
 """Seconds of the first turn of each kind of split."""
+
+ATTACK_SECONDS = 30.0
 
 MILP_NEURONS = 200
 """Up to this many unstable ReLUs a mixed-integer program is solved in a thread beside the search."""
@@ -64,8 +68,11 @@ class Plan:
 def choose_plan(query: Query, root: Root) -> Plan:
     """Which splits fit the query: inputs when few vary, ReLUs when they are few or the inputs many."""
     varying, network = len(query.varying), root.network
+    if network is None and varying <= FEW_INPUTS:
+        return Plan(("input",), f"some values have no bounds on the whole box, or the network is too large to be "
+                                f"collapsed: the box is cut ({varying} inputs vary)")
     if network is None:
-        return Plan(("input",), f"some values have no bounds on the whole box: it is cut ({varying} inputs vary)")
+        return Plan((), f"the network is too large to be collapsed and {varying} inputs vary: only attacks are left")
     unstable = network.unstable
     if not network.relu_only:
         if varying > FEW_INPUTS:
@@ -105,8 +112,8 @@ class RootState:
 
 
 def analyse_root(query: Query, budget: Budget, trace: RootTrace = UNWATCHED) -> RootState:
-    """CROWN bounds of the query. Raises `TimeoutError`, `OutOfResources`, and `Unbounded` when a value has no bounds
-    and the inputs are too many to be cut."""
+    """CROWN bounds of the query, on the graph where the collapsed network would be too large. Raises `TimeoutError`,
+    and `Unbounded` when a value has no bounds and the inputs are too many to be cut."""
     box = query.interval()
     varying = torch.from_numpy(query.varying).to(box.lower.device)
     with torch.no_grad():
@@ -117,6 +124,9 @@ def analyse_root(query: Query, budget: Budget, trace: RootTrace = UNWATCHED) -> 
                 raise
             bounds = ibp(query.graph, box)
             root = Root(bounds, None, bounds[query.graph.output].lower.flatten())
+        except OutOfResources:
+            root, margins = graph_root(query, budget)
+            return RootState(root, None, margins)
     margins = closed_disjuncts(root.row_lower, query.members)
     trace.bounded(margins)
     return RootState(root, root.network, margins)
@@ -161,10 +171,24 @@ def search(query: Query, state: RootState, budget: Budget, settings: Settings, a
     witness = probe(budget.slice(FIRST_TURN)) if probe is not None else None
     if witness is not None:
         return Result.falsified(witness, stats=Stats(budget.elapsed, method="attack"))
+    if not searches:
+        return _without_search(state, plan, budget, probe)
     small = "relu" in plan.modes and state.network.relu_only and state.network.unstable <= MILP_NEURONS
     if small:
         return race_with_milp(query, state, searches, budget, probe, may_prove=settings.recorder is None)
     return _result(race(searches, budget, 2 * FIRST_TURN, probe), state.margins, _names(searches), budget)
+
+
+def _without_search(state: RootState, plan: Plan, budget: Budget,
+                    probe: Callable[[Budget], Witness | None] | None) -> Result:
+    """The rest of the time, or half a minute of unlimited time, goes to the attack."""
+    seconds = 0.95 * budget.remaining if math.isfinite(budget.remaining) else ATTACK_SECONDS
+    witness = probe(budget.slice(seconds)) if probe is not None else None
+    if witness is not None:
+        return Result.falsified(witness, stats=Stats(budget.elapsed, method="attack"))
+    least, count = float(state.margins.min()), int((~(state.margins > 0)).sum())
+    return Result.unknown(Reason.INCOMPLETE, f"alpha-CROWN leaves {count} disjuncts open (worst bound {least:.4g}); "
+                          f"{plan.why}", stats=Stats(budget.elapsed, best_bound=least))
 
 
 def _recordable(plan: Plan, state: RootState, settings: Settings) -> Plan:

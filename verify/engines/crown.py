@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-
-from verify.bounds.crown import crown
-from verify.bounds.ibp import ibp
-from verify.bounds.walk import charges
 from verify.budget import Budget
 from verify.engines.base import Settings, closed_disjuncts, from_margins
+from verify.engines.graph_root import crown_rows
 from verify.options import SEMANTICS
 from verify.query import Query
-from verify.result import Result
+from verify.result import Reason, Result
 
 
 class CrownVerifier:
@@ -23,11 +19,10 @@ class CrownVerifier:
         self.settings = settings
 
     def verify(self, query: Query, budget: Budget) -> Result:
-        with torch.no_grad():
-            box = query.interval()
-            rounding = charges(query.graph, ibp(query.graph, box))
-            lower, bounds = crown(query.graph, box, charges=rounding)
-        rows = torch.fmax(lower[0], bounds[query.graph.output].lower.flatten())
-        margins = closed_disjuncts(rows, query.members)
+        try:
+            found = crown_rows(query, budget)
+        except TimeoutError:
+            return Result.unknown(Reason.TIMEOUT)
+        margins = closed_disjuncts(found.lower, query.members)
         self.settings.root_trace.bounded(margins)
         return from_margins(margins, self.name, budget)

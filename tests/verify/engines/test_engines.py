@@ -108,10 +108,18 @@ def test_a_spent_budget_never_proves_what_does_not_hold(engine):
     assert result.verdict is not Verdict.VERIFIED
 
 
-@pytest.mark.parametrize("engine", ["alpha-crown", "bab", "milp", "portfolio"])
+@pytest.mark.parametrize("engine", ["alpha-crown", "milp"])
 def test_no_memory_is_an_unknown_with_its_reason(engine):
     result = create(engine, Settings()).verify(query("abs", 0.01), Budget.seconds(5, memory_bytes=8))
     assert result.verdict is Verdict.UNKNOWN and result.reason is Reason.MEMORY
+
+
+@pytest.mark.parametrize("engine", ["bab", "portfolio"])
+def test_without_memory_for_the_collapsed_network_the_graph_is_bounded(engine):
+    result = create(engine, Settings()).verify(query("abs", 0.01), Budget.seconds(5, memory_bytes=8))
+    assert result.verdict is not Verdict.FALSIFIED
+    wrong = create(engine, Settings()).verify(query("abs", -0.01), Budget.seconds(1, memory_bytes=8))
+    assert wrong.verdict is not Verdict.VERIFIED
 
 
 @pytest.mark.parametrize("engine", ENGINES)
