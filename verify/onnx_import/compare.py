@@ -153,5 +153,6 @@ def _jumps(graph: Graph, points: Tensor, values: Tensor) -> np.ndarray:
         nodes = (replace(node, op=_Shifted(node.op, part)) if isinstance(node.op, Step) else node
                  for node in graph.nodes)
         shifted = replace(graph, nodes=tuple(nodes)).evaluate(points.to(graph.dtype)).to(torch.float64)
-        found = np.maximum(found, _worst(shifted - values))
+        # Beyond a jump an argument may leave the domain of what follows; an execution may then be anywhere.
+        found = np.maximum(found, np.nan_to_num(_worst(shifted - values), nan=np.inf))
     return found

@@ -125,3 +125,10 @@ def test_jumps_excuse_nothing_elsewhere():
     nodes = tuple(replace(node, op=Ceil()) if isinstance(node.op, Floor) else node for node in right.graph.nodes)
     with pytest.raises(ImportMismatch):
         compare_with_onnxruntime(replace(right, graph=Graph(nodes, right.graph.output)), POINTS)
+
+
+def test_beyond_a_jump_there_may_be_no_value():
+    """The square root of floor(x) next to x = 0."""
+    nodes = [helper.make_node("Floor", ["x"], ["f"]), helper.make_node("Sqrt", ["f"], ["y"])]
+    points = torch.tensor([[[0.0, 1.5, 2.5]], [[4.5, 9.5, 1.5]]])
+    assert compare_with_onnxruntime(imported(model(nodes, (1, 3))), points) < 1e-5

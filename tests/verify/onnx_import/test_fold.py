@@ -45,6 +45,19 @@ def test_old_operators_that_the_reference_lacks():
     assert value.tolist() == [1.0, -1.5] and value.dtype == np.float32
 
 
+@pytest.mark.parametrize("node, constants, wanted", [
+    (helper.make_node("BatchNormalization", list("xsbmv"), ["y"], epsilon=0.0),
+     {"x": [[3.0]], "s": [2.0], "b": [1.0], "m": [1.0], "v": [4.0]}, [3.0]),
+    (helper.make_node("LRN", ["x"], ["y"], size=1, alpha=1.0, beta=1.0, bias=1.0),
+     {"x": [[[[1.0]], [[2.0]], [[3.0]]]]}, [0.5, 0.4, 0.3]),
+    (helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], pads=[1, 0, 1, 1]), {"x": [[[[-1.0, -2.0]]]]},
+     [-1.0, -2.0, -1.0, -2.0]),
+], ids=lambda value: getattr(value, "op_type", ""))
+def test_what_the_reference_computes_wrongly(node, constants, wanted):
+    (value,) = evaluate(node, {name: np.array(v, np.float32) for name, v in constants.items()}, 13)
+    assert np.allclose(value.flatten(), wanted)
+
+
 def test_failures_name_the_node():
     node = helper.make_node("Reshape", ["a", "s"], ["c"], name="bad")
     with pytest.raises(InvalidInput, match=r"'bad' .*fails"):

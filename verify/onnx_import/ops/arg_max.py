@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from onnx import helper
 
 from verify.onnx_import import logic
 from verify.onnx_import.call import Call, Value, Variable
@@ -71,7 +72,7 @@ def arg_min(call: Call) -> Value:
 
 def _hardmax(call: Call, x: Variable, axis: int) -> Value:
     if x.shape[axis] == 1:
-        return call.constant(np.ones(x.shape, dtype=np.float32))
+        return call.constant(np.ones(x.shape, dtype=helper.tensor_dtype_to_np_dtype(x.element)))
     chosen = winners(call, x, axis, last=False)
     order = [*range(axis), x.rank - 1, *range(axis, x.rank - 1)]
     return call.add(Transpose(tuple(order)), chosen)

@@ -377,3 +377,10 @@ def test_refused_by_name(proto, word):
     with pytest.raises(UnsupportedOperator, match=word) as caught:
         imported(proto)
     assert "\n" not in str(caught.value)
+
+
+def test_hardmax_of_one_entry_has_the_type_of_the_network():
+    """What it meets is folded in that type: log(exp(1)) is 1 up to 2^-50 in double precision."""
+    nodes = [node("Hardmax", ["x"], ["h"]), node("Exp", ["h"], ["e"]), node("Log", ["e"], ["y"])]
+    network = imported(model(nodes, (2, 1), elem=TensorProto.DOUBLE))
+    assert abs(float(network.graph.evaluate(torch.zeros(1, 2, 1, dtype=torch.float64)).max()) - 1) < 1e-15
