@@ -23,6 +23,7 @@ from verify.budget import Budget
 from verify.progress import Observer, Progress
 from verify.result import Reason, Witness
 
+TINY_SHARE = 1e-12
 MOST_ROUNDS = 4
 """A round of mostly fixed costs is not made larger beyond this many times its intended length."""
 
@@ -86,25 +87,31 @@ def race(searches: list[Search], budget: Budget, first_seconds: float = 1.0,
          probe: Callable[[Budget], Witness | None] | None = None) -> Outcome:
     """Runs several searches for the same question in turns until one of them ends.
 
-    Turns double; the search that has closed the largest share of its tree (the first, if equal) gets a full one, the
-    others an eighth, or none while they are a hundred times behind. Every round ends with an eighth of a turn for
-    `probe`, which looks for a counterexample elsewhere.
+    Turns double; the search whose open share of the tree shrinks fastest gets a full one, the others an eighth (in the
+    first round all get a full one). The shares themselves do not compare: a tree per disjunct is half closed when the
+    easy disjuncts are. Every round ends with an eighth of a turn for `probe`, which looks for a counterexample
+    elsewhere.
     """
-    seconds = first_seconds
+    seconds, rates = first_seconds, [math.inf] * len(searches)
     while True:
-        leader = max(searches, key=lambda search: search.progress)
-        for search in searches:
-            if search.progress < 0.01 * leader.progress:
-                continue
-            share = 1.0 if search is leader else 0.125
+        best = max(rates)
+        for k, search in enumerate(searches):
+            share = 1.0 if rates[k] == best else 0.125
             alone = len(searches) == 1 and probe is None
+            before, started = search.progress, time.monotonic()
             outcome = search.run(budget if alone else budget.slice(share * seconds))
             if outcome.reason is not Reason.TIMEOUT or budget.expired:
                 return outcome
+            rates[k] = _shrinking(before, search.progress, time.monotonic() - started)
         witness = probe(budget.slice(seconds / 8)) if probe is not None else None
         if witness is not None:
             return replace(outcome, witness=witness, reason=None)
         seconds *= 2
+
+
+def _shrinking(before: float, after: float, seconds: float) -> float:
+    """How fast the open share of a tree shrinks, in e-folds per second, from its closed shares."""
+    return math.log(max(1 - before, TINY_SHARE) / max(1 - after, TINY_SHARE)) / max(seconds, 1e-3)
 
 
 class Search:
