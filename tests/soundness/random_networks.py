@@ -68,12 +68,12 @@ class Builder:
         w, b = self.draw(o, i, kernel, kernel), 0.5 * self.draw(o)
         return self.add("Conv", x, self.constant(w), self.constant(b), kernel_shape=[kernel, kernel], **attributes)
 
-    def model(self, output: str, size: int) -> bytes:
+    def model(self, output: str, size: int, opset: int = 13) -> bytes:
         graph = helper.make_graph(
             self.nodes, "random", [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(self.input_shape))],
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, [1, size])], self.weights,
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
         model.ir_version = 8
         return model.SerializeToString()
 
