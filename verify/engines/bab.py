@@ -28,6 +28,7 @@ from verify.engines.graph_root import graph_root
 from verify.engines.milp import Rival
 from verify.errors import OutOfResources, Unbounded
 from verify.ops import Relu
+from verify.ops.difference import Difference
 from verify.options import SEMANTICS
 from verify.query import Query
 from verify.result import ClosedTree, Reason, Result, Stats, Witness
@@ -77,6 +78,9 @@ def choose_plan(query: Query, root: Root) -> Plan:
     if not network.relu_only:
         if varying > FEW_INPUTS:
             return Plan(("value",), f"{varying} inputs vary and {unstable} neurons are unstable: their ranges are cut")
+        if any(isinstance(layer.op, Difference) for layer in network.layers):
+            # Cutting ranges beside it closes shares that do not add up: 60 s and 1,200 open domains, not 3 s and 60.
+            return Plan(("input",), f"two coupled networks, of whose inputs {varying} vary: boxes are cut")
         return Plan(("input", "value"), f"{varying} inputs vary (at most {FEW_INPUTS}): boxes are cut, ranges of "
                                         "neurons in turn with them as long as that looks better")
     if varying > FEW_INPUTS:

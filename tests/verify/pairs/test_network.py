@@ -6,12 +6,16 @@ import torch
 
 from tests.soundness.nets import dense
 from tests.verify.onnx_import.models import constant, imported, model
-from tests.verify.pairs.toys import layers, moved, network, toy_pair
+from tests.verify.pairs.toys import layers, moved, network, toy_pair, unit_box
+from verify.budget import Budget
+from verify.engines.bab import analyse_root, choose_plan
 from verify.errors import ShapeMismatch, UnsupportedOperator
 from verify.onnx_import import compare_with_onnxruntime, from_bytes
 from verify.ops.difference import Difference
 from verify.pairs.network import pair, raised_model
+from verify.pairs.properties import equivalence
 from verify.pairs.tie import Tie
+from verify.pipeline import Problem
 
 
 @pytest.mark.parametrize("tie", [Tie(), Tie((1,)), Tie((2, 0))], ids=str)
@@ -73,3 +77,10 @@ def test_several_inputs_cannot_be_raised():
     with pytest.raises(UnsupportedOperator, match="2 inputs"):
         pair(two, two, Tie((0,)))
     assert not pair(two, two).note
+
+
+def test_boxes_of_coupled_networks_are_cut():
+    both = pair(*toy_pair(1, inputs=3))
+    spec = equivalence(unit_box(3), 2, 0.01)
+    asked = Problem(both.network, spec).query(spec.cases[0])
+    assert choose_plan(asked, analyse_root(asked, Budget()).root).modes == ("input",)
