@@ -27,7 +27,7 @@ from verify.progress import Observer, Progress
 from verify.query import InputBox, Spec
 from verify.result import Result, Verdict
 
-BOUNDS_SHARE, SHARE, UNLIMITED = 0.75, 0.5, 60.0
+BOUNDS_SHARE, SHARE, UNLIMITED = 0.4, 0.5, 60.0
 """Of the time left, what the bounds on parts and what one question may take; seconds where the time has no limit."""
 
 PATIENCE = 2
