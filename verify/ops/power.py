@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +68,11 @@ class Power(Curve):
     @property
     def odd(self) -> bool:
         return self.whole and self.exponent % 2 == 1
+
+    @property
+    def bottom(self) -> float:
+        """What the root of a square, a length, may count on."""
+        return -math.inf if self.odd else 0.0
 
     @property
     def breaks(self) -> tuple[float, ...]:

@@ -50,3 +50,12 @@ def test_the_square_is_exactly_symmetric():
     x = torch.tensor([[-3.7, 3.7]], dtype=torch.float64)
     y = Power(2).evaluate(x)
     assert y[0, 0] == y[0, 1]
+
+
+@pytest.mark.parametrize("exponent", [2, 4, -2, 0.5, 1.5, -0.5, 0])
+def test_nothing_below_0(exponent):
+    """Not even by rounding: the root of a square is defined."""
+    low = -1.0 if exponent in (0, 2, 4) else 0.25
+    bounds = Power(exponent).interval(interval(low, 1.0))
+    assert bounds.lower.item() >= 0
+    assert Sqrt().interval(Power(2).interval(interval(-1.0, 0.5))).lower.item() == 0
