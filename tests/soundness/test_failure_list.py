@@ -1,11 +1,12 @@
 """Wrong answers that verifiers have given, one test per line of the project's failure list (its numbers in the names).
 
-Lines that other tests hold already: 4, 7 (tests/verify/vnnlib), 9-14 and 16 (tests/verify/onnx_import, every operator
-against onnxruntime), 18, 20, 24, 28, 41 (nothing of that kind exists here: no bilinear terms, no cuts, no samples as
-bounds), 19 (batch mates: tests/verify/bounds, tests/bab), 22 (NaN in bounds, margins, duals, candidates: tests/bab,
-tests/verify/lp, tests/verify/bounds), 23 (tests/verify/test_runtime.py), 25 (tests/verify/test_sets.py), 31-33, 36
-(tests/verify/lp), 37, 38, 40 (tests/bab), 43-46 (tests/verify/attack, tests/verify/certificate), 48-50
-(tests/verify/test_cli.py, test_supervise.py), 53 and 54 (test_random_networks.py, engines without an attack).
+Lines 14, 15, 18, 24 and what else belongs to curves, products and steps: test_failure_list_curves.py. Lines that other
+tests hold already: 4, 7 (tests/verify/vnnlib), 9-13 and 16 (tests/verify/onnx_import, every operator against
+onnxruntime), 20, 28, 41 (nothing of that kind exists here: no cuts, no samples as bounds), 19 (batch mates:
+tests/verify/bounds, tests/bab), 22 (NaN in bounds, margins, duals, candidates: tests/bab, tests/verify/lp,
+tests/verify/bounds), 23 (tests/verify/test_runtime.py), 25 (tests/verify/test_sets.py), 31-33, 36 (tests/verify/lp),
+37, 38, 40 (tests/bab), 43-46 (tests/verify/attack, tests/verify/certificate), 48-50 (tests/verify/test_cli.py,
+test_supervise.py), 53 and 54 (test_random_networks.py, engines without an attack).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from verify.bounds.ibp import ibp
 from verify.bounds.walk import charges
 from verify.budget import Budget
 from verify.engines.bab import analyse_root
-from verify.errors import InvalidInput, UnsupportedOperator, UnsupportedSpec
+from verify.errors import InvalidInput, UnsupportedOperator
 from verify.onnx_import import from_bytes
 from verify.pipeline import Problem, solve
 from verify.query import Spec
@@ -84,21 +85,26 @@ def test_06_fixed_unbounded_and_empty_inputs(tmp_path):
         decide(tmp_path, "(assert (>= X_0 0))(assert (<= X_0 1))(assert (>= Y_0 0))")
 
 
-def test_08_the_second_language_is_refused_by_name(tmp_path):
+def test_08_the_second_language_is_read_as_declared_or_refused(tmp_path):
+    """More in tests/verify/vnnlib/v2."""
     path = tmp_path / "two.vnnlib"
     path.write_text("(vnnlib-version <2.0>)\n(declare-network f)")
-    with pytest.raises(UnsupportedSpec, match=r"2\.0"):
+    with pytest.raises(InvalidInput, match=r"two\.vnnlib:2.*no input"):
         read_spec(path)
-
-
-def test_15_a_square_is_refused_not_relaxed_as_a_product():
-    with pytest.raises(UnsupportedOperator, match="Mul"):
-        from_bytes(network([("Mul", ["x", "x"], ["y"])], {}, 2, 2))
+    declared = "(declare-network f (declare-input X real [1,2]) (declare-output Y real [1,2]))"
+    limits = "".join(f"(assert (and (>= X[0,{k}] -1.0) (<= X[0,{k}] 1.0)))" for k in range(2))
+    for threshold, allowed in (("-0.01", {"unsat", "unknown"}), ("0.01", {"sat", "unknown", "timed-out"})):
+        # relu(x0 + x1) relu(x0 - x1) is not negative, and 0 somewhere.
+        path.write_text(f"(vnnlib-version <2.0>)\n{declared}\n{limits}(assert (<= (* Y[0,0] Y[0,1]) {threshold}))")
+        question = Problem(from_bytes(MIX), read_spec(path))
+        found = {solve(question, method, Budget.seconds(1.0), device="cpu").as_vnncomp for method in PROVERS}
+        assert found <= allowed and len(found & {"unsat", "sat"}) == 1
 
 
 def test_16_unknown_operators_are_refused_never_skipped():
-    with pytest.raises(UnsupportedOperator, match="Sin"):
-        from_bytes(network([("Sin", ["x"], ["y"])], {}, 2, 2))
+    for operator in ("NonZero", "Bernoulli", "Mystery"):
+        with pytest.raises((UnsupportedOperator, InvalidInput), match=operator):
+            from_bytes(network([(operator, ["x"], ["y"])], {}, 2, 2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
