@@ -7,7 +7,7 @@ of onnxruntime where the reference lacks a version or is wrong. They are importe
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto, NodeProto, SparseTensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, SparseTensorProto, defs, helper, numpy_helper, shape_inference
 
 from verify.errors import InvalidInput, UnsupportedOperator
 
@@ -48,7 +48,10 @@ def evaluate(node: NodeProto, arrays: dict[str, np.ndarray], opset: int) -> tupl
         raise UnsupportedOperator(f"{node.op_type}: random values have no bounds")
     from onnx.reference import ReferenceEvaluator
 
-    inputs = [helper.make_empty_tensor_value_info(name) for name in dict.fromkeys(node.input) if name]
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(arrays[name].dtype), arrays[name].shape)
+        for name in dict.fromkeys(node.input) if name
+    ]
     outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
     model = helper.make_model(
         helper.make_graph([node], "fold", inputs, outputs), opset_imports=[helper.make_opsetid("", opset)]
@@ -56,7 +59,9 @@ def evaluate(node: NodeProto, arrays: dict[str, np.ndarray], opset: int) -> tupl
     if node.op_type in BY_RUNTIME:
         return _by_runtime(node, model, arrays)
     try:
-        return tuple(np.asarray(value) for value in ReferenceEvaluator(model).run(None, arrays))
+        # Operators that are functions of others may depend on types.
+        typed = shape_inference.infer_shapes(model) if defs.has(node.op_type) else model
+        return tuple(np.asarray(value) for value in ReferenceEvaluator(typed).run(None, arrays))
     except NotImplementedError as error:
         raise UnsupportedOperator(f"{node.op_type} on constants: {_line(error)}") from error
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, ZeroDivisionError) as error:

@@ -58,6 +58,17 @@ def test_what_the_reference_computes_wrongly(node, constants, wanted):
     assert np.allclose(value.flatten(), wanted)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_of_other_operators(dtype):
+    """What they are made of depends on types."""
+    x = np.array([[[1.0, 3.0], [2.0, 2.0]]], dtype)
+    node = helper.make_node("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=2, epsilon=1.0)
+    (value,) = evaluate(node, {"x": x, "s": np.array([2.0, 1.0], dtype), "b": np.array([0.0, 5.0], dtype)}, 21)
+    assert value.dtype == dtype and np.allclose(value, [[[-(2**0.5), 2**0.5], [5.0, 5.0]]], atol=1e-6)
+    (value,) = evaluate(helper.make_node("Gelu", ["x"], ["y"]), {"x": x}, 20)
+    assert value.dtype == dtype and np.allclose(value[0, 0], [0.841344746, 2.99595031], atol=1e-6)
+
+
 def test_failures_name_the_node():
     node = helper.make_node("Reshape", ["a", "s"], ["c"], name="bad")
     with pytest.raises(InvalidInput, match=r"'bad' .*fails"):
