@@ -34,7 +34,7 @@ MAY_PRINT = ("verify.cli", "verify.terminal", "verify.certificate.checker.cli", 
              "benchmarks.companions.study", "training.cli", "training.compare_cli", "pruning.cli", "grafting.cli",
              "verify.pairs.cli", "benchmarks.pairs")
 # The laboratory runs at length what these define: networks with known truth, laws, exact enumeration.
-LABORATORY, ITS_SUBJECTS = "benchmarks.soundness", ("tests.soundness", "tests.verify.bounds")
+LABORATORY, ITS_SUBJECTS = "benchmarks.soundness", ("tests.soundness", "tests.verify.bounds", "tests.conformance")
 # Process boundary: an exception of any kind must end as an error, not as a verdict.
 MAY_CATCH_ALL = ("verify.supervise", "verify.certificate.checker.cli")
 # Filled once at import by decorators, read-only afterwards; each refuses duplicates.

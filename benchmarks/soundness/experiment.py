@@ -12,8 +12,9 @@ from importlib import import_module
 
 from benchmarks.soundness.tally import Tally
 
-MODULES = ("random_networks", "operators", "relaxations", "bounds", "metamorphic", "faults", "proofs", "executions",
-           "known_sat", "neighbours", "hidden", "float_attacks")
+MODULES = ("random_networks", "curved_networks", "operators", "operator_uses", "operator_networks", "curves",
+           "relaxations", "bounds", "metamorphic", "faults", "proofs", "executions", "known_sat", "neighbours",
+           "hidden", "float_attacks")
 """One file each; all of them define `EXPERIMENT`."""
 
 

@@ -1,8 +1,6 @@
 """Boxes of every size, points that try to leave a bound, and how far float32 may be off at a point.
 
-`float32_error` is a running error analysis (Wilkinson 1965; Higham 2002, section 3.3) over the graph of primitives:
-e_v = |W| e_u + gamma_n (|W| (|u| + e_u) + |b|) at linear nodes, in any order of summation, with or without FMA; ReLU
-and moves pass e on; sigmoid and tanh (slopes of at most 1) add `SMOOTH`, what a runtime may be off there.
+The latter is the running error of `tests.soundness.running_error`, with curves within `SMOOTH` of their values.
 """
 
 from __future__ import annotations
@@ -12,12 +10,11 @@ import math
 import torch
 from torch import Tensor
 
+from tests.soundness.running_error import running_error
 from verify.graph import Graph
-from verify.ops import Input, Relu
 from verify.sets import Interval
 
 SMOOTH = 2.0**-20
-CPU = torch.device("cpu")
 
 
 def random_box(shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Interval:
@@ -66,20 +63,4 @@ def float32_numbers(points: Tensor, box: Interval) -> Tensor:
 
 def float32_error(graph: Graph, x: Tensor) -> dict[str, Tensor]:
     """Per node: how far any float32 execution of the primitives may be from the exact value at x (n, *shape)."""
-    values: dict[str, Tensor] = {}
-    errors: dict[str, Tensor] = {}
-    for node in graph.nodes:
-        if isinstance(node.op, Input):
-            values[node.name], errors[node.name] = x, torch.zeros_like(x)
-            continue
-        read, off = [values[i] for i in node.inputs], [errors[i] for i in node.inputs]
-        value = values[node.name] = node.op.evaluate(*read)
-        if not node.op.linear:
-            errors[node.name] = off[0] if isinstance(node.op, Relu) else off[0] + SMOOTH
-        elif getattr(node.op, "moves_only", False):
-            errors[node.name] = node.op.spread(*off).expand_as(value) if off else torch.zeros_like(value)
-        else:
-            reach = [(v.abs() + e).float() for v, e in zip(read, off, strict=True)]
-            own = node.op.to(CPU, torch.float32).rounding(*reach).double()
-            errors[node.name] = (node.op.spread(*off) + own) if off else own.expand_as(value)
-    return errors
+    return running_error(graph, x, torch.float32, SMOOTH)[1]

@@ -23,6 +23,7 @@ from tests.soundness.random_networks import Builder
 from verify.graph import Graph
 from verify.onnx_import import from_bytes
 from verify.query import Case, Disjunct, InputBox, LinearConstraint, Spec
+from verify.sets import entries
 
 OPSET = 20
 STRICTLY = Fraction(1, 10**9)
@@ -203,7 +204,7 @@ def _worst_points(graph: Graph, box: InputBox, rows: list[tuple[np.ndarray, np.n
         return x.float().double().maximum(low).minimum(high)
 
     def value(x: Tensor) -> Tensor:
-        y = graph.evaluate(x.reshape(-1, *shape)).flatten(1)
+        y = entries(graph.evaluate(x.reshape(-1, *shape)), 1)
         return (y @ c.T + x @ d.T + constants).amax(1)
 
     x = inside(low + share * (high - low))

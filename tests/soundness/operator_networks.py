@@ -1,5 +1,5 @@
-"""Random networks of the operators in `operator_table`: one operator alone, or a graph of up to eight one above the
-other, wired at random."""
+"""Random networks of the operators in `operator_table`: one operator alone, or a graph of up to twelve uses,
+wired at random."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def single(name: str, seed: object) -> Drawn:
 
 
 def network(seed: object, uses: Callable[[str, Use], bool] = lambda name, use: True, most: int = 12) -> Drawn:
-    """A graph of up to `most` uses, of those that fit. Its output is its last value, often next to another one."""
+    """A graph of up to `most` uses, of those that fit."""
     rng = np.random.default_rng(seed)
     draw, lower, upper = _begin(rng, None)
     names = [name for name, use in USES.items() if use.since <= draw.opset and uses(name, use)]
@@ -83,10 +83,13 @@ def network(seed: object, uses: Callable[[str, Use], bool] = lambda name, use: T
         found.append(name)
         if len(found) == wanted:
             break
-    output = draw.values[-1]
-    if draw.chance(0.5):
-        ends = [draw.add("Reshape", v, draw.ints(1, -1)) for v in (output, draw.any())]
-        output = draw.add("Concat", *ends, axis=1)
-    elif output is draw.values[0]:
-        output = draw.add("Identity", output)
-    return _finished(draw, lower, upper, output, tuple(found))
+    return _finished(draw, lower, upper, _output(draw), tuple(found))
+
+
+def _output(draw: Draw) -> Value:
+    """The last value, or one of several that nothing reads next to each other."""
+    read = {name for node in draw.nodes for name in node.input}
+    ends = [v for v in draw.values[1:] if v.name not in read] or [draw.add("Identity", draw.values[-1])]
+    if len(ends) == 1 or draw.chance(0.2):
+        return ends[-1]
+    return draw.add("Concat", *(draw.add("Reshape", v, draw.ints(1, -1)) for v in ends[-3:]), axis=1)
