@@ -28,7 +28,7 @@ from verify.errors import InvalidInput, VerifyError
 from verify.onnx_import import from_bytes, load_network
 from verify.pairs.bisect import How, largest_difference
 from verify.pairs.network import pair
-from verify.pairs.parts import difference_bounds
+from verify.pairs.parts import Parts
 from verify.query import InputBox
 from verify.runtime import configure
 from verify.vnnlib import read_spec
@@ -70,7 +70,7 @@ def measure(path: Path, box: InputBox, seconds: float, merged: bool) -> Row:
     both, apart = pair(first, second), pair(first, second, coupled=False)
     if both.note:
         raise InvalidInput(f"{path} and its copy are not coupled: {both.note}")
-    roots = [float(difference_bounds(each, box).max()) for each in (apart, both)]
+    roots = [float(Parts.of(each, box).bounds.max()) for each in (apart, both)]
     start = time.monotonic()
     found = largest_difference(both, box, Budget.seconds(seconds), how=How("bab"))
     took = time.monotonic() - start

@@ -3,7 +3,7 @@
 It starts from bounds on the parts of the box above (`verify.pairs.parts`) and from points found by gradient ascent
 below (`verify.pairs.seen`). Then every step is a question to an ordinary engine (`verify.pipeline.solve`): `verified`
 is a proof and lowers the upper end, `falsified` brings a replayed point and raises the lower one, below `unknown`
-nothing is asked any more. So both ends stand whenever it stops.
+nothing is asked any more. What is left of the time goes to the parts again. Both ends stand whenever it stops.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from verify.budget import Budget
 from verify.errors import InvalidInput
 from verify.onnx_import import Network
 from verify.pairs.network import Pair
-from verify.pairs.parts import difference_bounds
+from verify.pairs.parts import Parts
 from verify.pairs.properties import Number, equivalence
 from verify.pairs.seen import Meter, Seen, widest
 from verify.pipeline import Problem, solve
@@ -27,7 +27,7 @@ from verify.progress import Observer, Progress
 from verify.query import InputBox, Spec
 from verify.result import Result, Verdict
 
-BOUNDS_SHARE, SHARE, UNLIMITED = 0.4, 0.5, 60.0
+BOUNDS_SHARE, SHARE, UNLIMITED = 0.4, 0.35, 60.0
 """Of the time left, what the bounds on parts and what one question may take; seconds where the time has no limit."""
 
 PATIENCE = 2
@@ -99,8 +99,9 @@ def largest_difference(pair: Pair, box: InputBox, budget: Budget, ratio: float =
     seen = widest(meter, how.seed, lambda: budget.expired)
     how.tell("bounds of the differences")
     turn = _part_of(budget, BOUNDS_SHARE)
-    enough = 0.0 if seen is None else ratio * seen.largest
-    found, unproved, failures = Spread(difference_bounds(pair, box, enough, lambda: turn.expired), seen), 0.0, 0
+    enough = NEGLIGIBLE if seen is None else max(ratio * seen.largest, NEGLIGIBLE)
+    parts = Parts.of(pair, box).cut(enough, lambda: turn.expired)
+    found, unproved, failures = Spread(parts.bounds, seen), 0.0, 0
     while not budget.expired and failures < PATIENCE and found.upper > ratio * max(found.lower, unproved, NEGLIGIBLE):
         delta = between(max(found.lower, unproved), found.upper)
         if delta is None:
@@ -115,7 +116,10 @@ def largest_difference(pair: Pair, box: InputBox, budget: Budget, ratio: float =
         other = None if result.witness is None else meter.seen(result.witness.x)
         if other is not None and other.largest > found.lower:
             found = replace(found, seen=other)
-    return found
+    how.tell("bounds of the differences")
+    turn = _part_of(budget, 1.0)
+    parts = parts.cut(max(ratio * found.lower, NEGLIGIBLE), lambda: turn.expired)
+    return replace(found, bounds=np.minimum(found.bounds, parts.bounds))
 
 
 def _asked(pair: Pair, box: InputBox, delta: Number, budget: Budget, how: How, phase: str, value: float | None = None

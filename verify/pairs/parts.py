@@ -13,6 +13,7 @@ questions from the beginning. Sound, complete for few inputs in the limit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from verify.bounds.crown import crown_bounds, output_form
 from verify.bounds.ibp import ibp
-from verify.bounds.walk import charges
+from verify.bounds.walk import Bounds, Charges, charges
 from verify.errors import OutOfResources, Unbounded
 from verify.graph import Graph
 from verify.onnx_import.simplify import simplify
@@ -35,40 +36,64 @@ BATCH = 128
 MOST_PARTS = 200_000
 
 
-@torch.no_grad()
-def difference_bounds(pair: Pair, box: InputBox, enough: float = 0.0, expired: Callable[[], bool] = lambda: True
-                      ) -> np.ndarray:
-    """Rigorous bounds (m,) of |y_j - y'_j| on the box, infinite where there are none; improved by cuts until `expired`
-    or all are at most `enough`."""
-    graph, m = simplify(pair.network.graph), pair.outputs
-    whole = box.interval(graph.input.shape)
-    varying = torch.from_numpy(np.flatnonzero(box.inner_upper > box.inner_lower))
-    eye = torch.eye(m, dtype=torch.float64)
-    rows = torch.cat([torch.cat([eye, -eye], 1), torch.cat([-eye, eye], 1)]).unsqueeze(0)
-    known = ibp(graph, whole)
-    rounding = charges(graph, known)
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Parts (n) of a box that cover it, and rigorous bounds `worst` (n, m) of |y_j - y'_j| on each of them. `size`: how
+    many are cut next."""
 
-    def bounds(part: Interval) -> Tensor:
+    pair: Pair
+    box: InputBox
+    graph: Graph
+    rounding: Charges
+    known: Bounds
+    parts: Interval
+    worst: Tensor
+    size: int = 1
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, pair: Pair, box: InputBox) -> Parts:
+        """The box as it is."""
+        graph = simplify(pair.network.graph)
+        whole = box.interval(graph.input.shape)
+        known = ibp(graph, whole)
+        start = cls(pair, box, graph, charges(graph, known), known, whole, whole.lower.new_zeros(0))
+        return replace(start, worst=start._bounded(whole))
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """(m,), proved for the whole box; infinite where nothing is."""
+        return self.worst.amax(0).numpy()
+
+    @torch.no_grad()
+    def cut(self, enough: float, expired: Callable[[], bool]) -> Parts:
+        """With the worst parts cut until all bounds are at most `enough`, or `expired`."""
+        varying = torch.from_numpy(np.flatnonzero(self.box.inner_upper > self.box.inner_lower))
+        whole, found = self.box.interval(self.graph.input.shape), self
+        while (0 < len(varying) <= FEW_INPUTS and bool((found.worst > enough).any()) and not expired()
+               and len(found.worst) < MOST_PARTS):
+            chosen = found.worst.amax(1).topk(min(found.size, len(found.worst))).indices
+            children = _halves(self.pair.first.graph, found.parts[chosen], whole, varying)
+            if children is None:
+                break
+            rest = torch.ones(len(found.worst), dtype=torch.bool).index_fill(0, chosen, False)
+            worst = torch.minimum(self._bounded(children), found.worst[chosen].repeat(2, 1))
+            parts = Interval(*(torch.cat(ends) for ends in ((found.parts.lower[rest], children.lower),
+                                                            (found.parts.upper[rest], children.upper))))
+            found = replace(found, parts=parts, worst=torch.cat([found.worst[rest], worst]),
+                            size=min(2 * found.size, BATCH // 2))
+        return found
+
+    def _bounded(self, parts: Interval) -> Tensor:
+        m = self.pair.outputs
+        eye = torch.eye(m, dtype=torch.float64)
+        rows = torch.cat([torch.cat([eye, -eye], 1), torch.cat([-eye, eye], 1)]).unsqueeze(0)
         try:
-            found = output_form(graph, crown_bounds(graph, part, charges=rounding, known=known), rows, charges=rounding)
+            bounds = crown_bounds(self.graph, parts, charges=self.rounding, known=self.known)
+            found = output_form(self.graph, bounds, rows, charges=self.rounding).minimum(parts)
         except (OutOfResources, Unbounded):
-            return torch.full((len(part.lower), m), torch.inf, dtype=torch.float64)
-        bound = (-found.minimum(part)).clamp(min=0).nan_to_num(nan=torch.inf, posinf=torch.inf)
-        return bound.reshape(-1, 2, m).amax(1)
-
-    parts, worst = whole, bounds(whole)
-    size = 1
-    while (len(varying) and len(varying) <= FEW_INPUTS and bool((worst > enough).any()) and not expired()
-           and len(parts.lower) < MOST_PARTS):
-        chosen = worst.amax(1).topk(min(size, len(worst))).indices
-        rest = torch.ones(len(worst), dtype=torch.bool).index_fill(0, chosen, False)
-        children = _halves(pair.first.graph, parts[chosen], whole, varying)
-        if children is None:
-            break
-        found = torch.minimum(bounds(children), worst[chosen].repeat(2, 1))
-        parts = Interval(torch.cat([parts.lower[rest], children.lower]), torch.cat([parts.upper[rest], children.upper]))
-        worst, size = torch.cat([worst[rest], found]), min(2 * size, BATCH // 2)
-    return worst.amax(0).numpy()
+            return torch.full((len(parts.lower), m), torch.inf, dtype=torch.float64)
+        return (-found).clamp(min=0).nan_to_num(nan=torch.inf, posinf=torch.inf).reshape(-1, 2, m).amax(1)
 
 
 def _halves(graph: Graph, parts: Interval, whole: Interval, varying: Tensor) -> Interval | None:

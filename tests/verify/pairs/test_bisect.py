@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -27,8 +28,7 @@ def test_questions_close_what_the_bounds_leave(monkeypatch):
     """With bounds of the whole box only, the engines do the work, and every step is an answer of theirs."""
     first = layers(1)
     second = moved(first, 1)
-    whole = bisect.difference_bounds
-    monkeypatch.setattr(bisect, "difference_bounds", lambda both, box, enough, expired: 3 * whole(both, box))
+    monkeypatch.setattr(bisect.Parts, "cut", lambda self, enough, expired: replace(self, worst=3 * self.worst))
     seen = []
     how = How(watch=lambda progress: seen.append(progress.phase))
     found = largest_difference(pair(network(first), network(second)), unit_box(), Budget.seconds(30), 1.05, how)
