@@ -48,7 +48,7 @@ from verify.lp import decide_leaf
 from verify.onnx_import import from_bytes, simplify
 from verify.ops import Relu, SShaped
 from verify.relaxations import Relaxer
-from verify.sets import Interval
+from verify.sets import Interval, entries
 
 BOXES, ROWS = 4, 3
 RADII = (0.1, 0.5, 1.0, 1.0)
@@ -217,7 +217,7 @@ def _splits(s: Subject, root: Root, points: Tensor) -> tuple[Tensor | None, Tens
     if root.network.arguments != root.network.unstable or any(layer.reads is not None for layer in root.network.layers):
         return None, rows
     names = [s.exact[layer.node].inputs[0] for layer in root.network.layers]
-    read = [[values[name].flatten(1)[:, layer.neurons], errors[name].flatten(1)[:, layer.neurons],
+    read = [[entries(values[name], 1)[:, layer.neurons], entries(errors[name], 1)[:, layer.neurons],
              torch.full((len(points), layer.size), isinstance(layer.op, Relu))]
             for name, layer in zip(names, root.network.layers, strict=True)]
     nothing = points.new_zeros(len(points), 0)

@@ -94,6 +94,8 @@ NAN_PLACES: MappingProxyType[str, Callable[[Any, np.random.Generator], Any]] = M
     "bab.relu_split.ReluSplitBounder.bound": _field("margin"),
     "bab.relu_split.ReluSplitBounder.decide_stuck": _field("margin"),
     "bab.relu_split.ReluSplitBounder._rigorous": poisoned,
+    "bab.value_split.ValueSplitBounder.bound": _field("margin"),
+    "bab.value_split.ValueSplitBounder._rigorous": poisoned,
     "verify.lp.leaf.decide_leaf": _leaf_bound,
 })
 

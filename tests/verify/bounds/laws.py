@@ -61,7 +61,7 @@ def assert_encloses(graph: Graph, box: Interval, bounds: Bounds, what: str, coun
 
 def with_rows(graph: Graph, seed: int = 0, count: int = 3) -> Graph:
     """The graph followed by random rows on its output, as a property would be: output shape (count,)."""
-    rows = directions(graph, seed, count)[0].flatten(1)
+    rows = directions(graph, seed, count)[0].reshape(count, -1)
     bias = 0.1 * rows.sum(1)
     size = math.prod(graph[graph.output].shape)
     nodes = (*graph.nodes, Node("flat", Reshape((size,)), (graph.output,), (size,)),
