@@ -61,7 +61,8 @@ verify.runtime = module("verify.runtime", configure=lambda threads: None)
 class Problem:
     spec = network = None
 
-module("verify.pipeline", load_problem=lambda net, spec, semantics: Problem(), solve=solve,
+module("verify.pipeline", load_problem=lambda net, spec, semantics: Problem(), solve=solve)
+module("verify.explain",
        explain=lambda what, semantics: Plan("both" if isinstance(what, Problem) else "network"))
 module("verify.onnx_import")
 module("verify.onnx_import.model", load_network=lambda net: net)
