@@ -17,8 +17,9 @@ from tests.soundness.operator_networks import Drawn, network
 from verify.errors import Unbounded
 from verify.onnx_import import from_bytes, simplify
 
-RADII = ((0.01, 0.3, 1.0, 1.0, 0.0), (0.05, 0.6, 2.0, 1.0, 1e-4), (0.2, 4.0, 1.0, 3.0, 1e-7))
-"""Of the box that a network was drawn for: beyond it, domains are left."""
+RADII = ((0.01, 0.3, 1.0, 1.0, 0.0), (0.05, 0.6, 2.0, 1.0, 1e-4), (0.2, 4.0, 1.0, 3.0, 1e-7),
+         (1e3, 1e10, 30.0, 1e20, 1e-12))
+"""Of the box that a network was drawn for: beyond it, domains are left, and far beyond it numbers overflow."""
 
 
 def examined(drawn: Drawn, number: int, methods: tuple[str, ...], record: Recorder) -> list[str]:
@@ -28,7 +29,7 @@ def examined(drawn: Drawn, number: int, methods: tuple[str, ...], record: Record
         found = [difference] if (difference := import_differs(drawn, imported)) else []
         graph = imported.graph if number % 3 == 0 else simplify(imported.graph)
         generator = torch.Generator().manual_seed(number)
-        subject = Subject(graph, boxes(drawn, RADII[number % len(RADII)], generator), number)
+        subject = Subject(graph, boxes(drawn, RADII[number // 3 % len(RADII)], generator), number)
         dtypes = DTYPES if "alpha-CROWN" not in methods else DTYPES[number // 2 % 2:][:1]
         found += wrong(subject, methods, dtypes)
     except Unbounded:

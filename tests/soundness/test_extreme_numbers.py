@@ -10,9 +10,16 @@ from fractions import Fraction
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import helper, numpy_helper
 
 from tests.soundness.nets import case, dense, row, verdicts
+from verify.bounds.crown import crown
+from verify.bounds.ibp import ibp
+from verify.bounds.walk import charges
+from verify.graph import Graph, Node
+from verify.ops import Concat, Input
+from verify.sets import Interval
 
 UNIT = [([[1.0]], [0.0])]
 
@@ -87,3 +94,36 @@ def test_overflow_in_some_entries_weakens_bounds_and_breaks_nothing():
     assert "unsat" not in verdicts(model, case(*box, [row({0: -1}, 2)]))
     found = verdicts(model, case(*box, [row({0: -1}, 6)]), seconds=1.0)
     assert "unsat" in found and "sat" not in found
+
+
+def curve_of_curve(first: str, second: str) -> bytes:
+    """y = second(first(x)) in double precision."""
+    double = onnx.TensorProto.DOUBLE
+    inputs = ["x", "x"] if first == "Mul" else ["x"]
+    nodes = [helper.make_node(first, inputs, ["e"]), helper.make_node(second, ["e"], ["y"])]
+    ends = [helper.make_tensor_value_info(name, double, [1, 1]) for name in "xy"]
+    return helper.make_model(helper.make_graph(nodes, "overflow", ends[:1], ends[1:]),
+                             opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+
+
+@pytest.mark.xfail(strict=True, reason="what overflows becomes the largest number (verify.bounds.crown)")
+@pytest.mark.parametrize("first, second, low, high, reached", [("Exp", "Log", 1, 100, 95), ("Mul", "Sqrt", 0, 10**20,
+                                                                                           5 * 10**19)])
+def test_values_beyond_float32_stay_possible(first, second, low, high, reached):
+    """log(exp(x)) and sqrt(x^2) in float64; what is between does not fit into float32, in which bounds are computed."""
+    model, h = curve_of_curve(first, second), row({0: -1}, reached)
+    assert "unsat" not in verdicts(model, case([low], [high], [h]), engines=("ibp", "crown", "alpha-crown", "bab"),
+                                   seconds=0.3)
+
+
+@pytest.mark.xfail(strict=True, reason="sums of coefficients of three readings are not charged (verify.bounds.walk)")
+def test_rows_that_cancel_where_a_value_is_read_three_times():
+    """c_0 x + c_1 x + c_2 x by moves alone: the coefficients nearly cancel, x is large."""
+    x = Node("x", Input((1,)), (), (1,))
+    graph = Graph((x, Node("y", Concat(0), ("x", "x", "x"), (3,))), "y").to(dtype=torch.float32)
+    ends = torch.tensor([[2.0**20]])
+    coeff = torch.tensor([[[1.2884, 0.8984, -2.1409]]])
+    box = Interval(-ends, ends)
+    bound, _ = crown(graph, box, coeff, charges=charges(graph, ibp(graph, box)))
+    least = -(sum(Fraction(v) for v in coeff.flatten().tolist()) * 2**20)
+    assert Fraction(float(bound)) <= -abs(least)
