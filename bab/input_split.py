@@ -104,7 +104,7 @@ class InputSplitBounder:
         rows = torch.eye(self.members.shape[1], dtype=box.lower.dtype, device=box.lower.device)[wanted].unsqueeze(0)
         form = output_form(self.graph, bounds, rows, charges=rounding, lines=lines)
         row_lower = torch.fmax(form.minimum(box), bounds[self.graph.output].lower[:, wanted])
-        row_lower = row_lower.nan_to_num(nan=-torch.inf)
+        row_lower = row_lower.nan_to_num(-torch.inf, -torch.inf, -torch.inf)
         members = self.members[:, wanted]
         margins = disjunct_margins(row_lower, members)
         x_form = self._on_varying(form, box)

@@ -101,8 +101,9 @@ def _refine(graph: Graph, box: Interval, node: Node, pre_name: str, bounds: Boun
         rows = identity_rows(graph[pre_name].shape, part, (1.0, -1.0), box.lower)
         bound, _ = optimise_rows(graph, box, pre_name, rows, {**bounds, pre_name: pre}, charges=charges, **settings)
         k = part.numel()
-        lower[:, part] = torch.maximum(lower[:, part], torch.nan_to_num(bound[:, :k], nan=-torch.inf))
-        upper[:, part] = torch.minimum(upper[:, part], torch.nan_to_num(-bound[:, k:], nan=torch.inf))
+        bound = torch.where(torch.isfinite(bound), bound, -torch.inf)  # what overflowed is no bound
+        lower[:, part] = torch.maximum(lower[:, part], bound[:, :k])
+        upper[:, part] = torch.minimum(upper[:, part], -bound[:, k:])
     return Interval(lower.reshape(pre.lower.shape), upper.reshape(pre.upper.shape)).meet(pre)
 
 

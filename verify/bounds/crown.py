@@ -81,7 +81,9 @@ def refine_by_crown(graph: Graph, box: Interval, node: Node, pre_name: str, boun
         rows = identity_rows(graph[pre_name].shape, part, (1.0, -1.0), box.lower)
         bound = backward(graph, pre_name, rows, rule, charges, relaxer.rounded).minimum(box)
         low, high = bound[:, : part.numel()], -bound[:, part.numel() :]
-        low, high = torch.nan_to_num(low, nan=-torch.inf), torch.nan_to_num(high, nan=torch.inf)
+        # What overflowed or is no number is no bound.
+        low = torch.where(torch.isfinite(low), low, -torch.inf)
+        high = torch.where(torch.isfinite(high), high, torch.inf)
         lower = lower.index_copy(1, part, torch.maximum(lower[:, part], low))
         upper = upper.index_copy(1, part, torch.minimum(upper[:, part], high))
     shape = (domains, *pre.lower.shape[1:])

@@ -100,7 +100,7 @@ def _rows_and_params(network: CompactNetwork, weight: Tensor, bias: Tensor, erro
         params = ascend(fast, params.to(torch.float32), options=options, start=start, expired=expired).params
         params = params.to(weight.dtype)
         bound = torch.fmax(bound, problem.rigorous(params, None, (weight, bias), error))
-    return torch.nan_to_num(bound, nan=-torch.inf, posinf=-torch.inf), params
+    return torch.nan_to_num(bound, -torch.inf, -torch.inf, -torch.inf), params
 
 
 def _unseen(rows: Tensor, params: DualParams, found: Interval) -> None:

@@ -27,7 +27,7 @@ from verify.engines.base import Settings, closed_disjuncts
 from verify.engines.graph_root import graph_root
 from verify.engines.milp import Rival
 from verify.errors import OutOfResources, Unbounded
-from verify.ops import Relu
+from verify.ops import Relu, SShaped
 from verify.ops.difference import Difference
 from verify.options import SEMANTICS
 from verify.query import Query
@@ -199,9 +199,10 @@ def _recordable(plan: Plan, state: RootState, settings: Settings) -> Plan:
     """The plan for which a proof can be written: certificates know splits of inputs and of ReLUs."""
     if settings.recorder is None or "value" not in plan.modes:
         return plan
-    relus = any(isinstance(layer.op, Relu) for layer in state.network.layers)
+    known = all(isinstance(layer.op, (Relu, SShaped)) for layer in state.network.layers)
+    relus = known and any(isinstance(layer.op, Relu) for layer in state.network.layers)
     modes = tuple("relu" if mode == "value" else mode for mode in plan.modes if mode != "value" or relus)
-    return Plan(modes or ("relu",), plan.why)
+    return Plan(modes or (("relu",) if known else plan.modes), plan.why)
 
 
 def race_with_milp(query: Query, state: RootState, searches: list[Search], budget: Budget,
